@@ -1,0 +1,45 @@
+# Tollgate. `make help` lists what there is to make.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.installed
+
+PORT      ?= 8080
+DEMO_PORT ?= 9100
+DATA      ?= .data
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Tollgate needs Python 3.11 or newer: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+install: $(READY) ## Make .venv with everything in it
+
+up: $(READY) ## Run Redis, sidecar, Envoy and a demo vendor: PORT=8080 DEMO_PORT=9100 DATA=.data
+	@exec $(BIN)/tollgate up --config config --data $(DATA) --port $(PORT) --demo-port $(DEMO_PORT)
+
+test: $(READY) ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+proto: $(READY) ## Generate extproc/wire/pb from proto/
+	PYTHON=$(BIN)/python sh proto/generate.sh
+
+golden: $(READY) ## Write the compiler's golden files anew
+	TOLLGATE_REWRITE_GOLDEN=1 $(BIN)/python -m pytest tests/compiler
+
+bench: $(READY) ## Measure the gateway against Envoy alone (needs wrk)
+	$(BIN)/python -m tests.bench
+
+.PHONY: help install up test lint proto golden bench

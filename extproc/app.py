@@ -1,0 +1,117 @@
+"""The composition root: the only file that sees every part. One worker is one process with one socket.
+
+python -m extproc.app --index 0 --config FOLDER --data FOLDER --redis URL
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import sys
+from pathlib import Path
+
+import grpc
+import structlog
+import uvloop
+
+from extproc.clock import now_ms
+from extproc.config.load import load
+from extproc.core.catalog import Catalog
+from extproc.errors import TollgateError
+from extproc.settings import Settings, load_pepper, make_settings
+from extproc.store.connection import Connection
+from extproc.store.keyring import RedisKeyring
+from extproc.store.redis_ledger import RedisLedger
+from extproc.store.sweeper import Lease, run_sweeper
+from extproc.wire.admit import Admission
+from extproc.wire.reports import Reports
+from extproc.wire.service import OPTIONS, Service
+
+GRACE_SECONDS = 5.0
+"""How long a worker that is told to stop finishes what it has begun: an admission takes milliseconds."""
+
+SWEEP_SECONDS = 10.0
+"""How late a hold that nobody ended is expired, at most."""
+
+
+def configure_logging() -> None:
+    """One JSON object a line on standard error: events with keys and values, never a body or a key."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+async def run_worker(settings: Settings, index: int) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Raises `ConfigError`."""
+    log = structlog.get_logger().bind(worker=index)
+    catalog = load(settings.config, settings.environment(), require_credentials=True).catalog
+    connection = Connection(settings.redis_url)
+    ledger = RedisLedger(connection)
+    reports = Reports(ledger)
+    service = Service(_admission(settings, catalog, connection, ledger), reports, now_ms)
+    server = grpc.aio.server(options=OPTIONS)
+    service.register(server)
+    socket = settings.worker_socket(index)
+    socket.unlink(missing_ok=True)
+    server.add_insecure_port(f"unix:{socket}")
+    await server.start()
+    sweeper = asyncio.create_task(run_sweeper(ledger, Lease(connection), SWEEP_SECONDS))
+    log.info("worker_started", revision=catalog.revision)
+
+    await _told_to_stop()
+    service.draining = True
+    await server.stop(GRACE_SECONDS)
+    left = await reports.drain(GRACE_SECONDS)
+    sweeper.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await sweeper
+    await connection.aclose()
+    log.info("worker_stopped", reports_left=left)
+
+
+def _admission(settings: Settings, catalog: Catalog, connection: Connection, ledger: RedisLedger) -> Admission:
+    return Admission(
+        catalog=lambda: catalog,
+        keyring=RedisKeyring(connection),
+        ledger=ledger,
+        pepper=load_pepper(settings),
+        now_ms=now_ms,
+        draw=random.Random(),
+    )
+
+
+async def _told_to_stop() -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await stopped.wait()
+
+
+def main() -> None:
+    """Run one worker process; `tollgate up` and `tollgate serve` start these."""
+    parser = argparse.ArgumentParser(prog="python -m extproc.app", description="One worker of the sidecar.")
+    parser.add_argument("--index", type=int, required=True)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--redis", required=True)
+    args = parser.parse_args()
+    configure_logging()
+    try:
+        uvloop.run(run_worker(make_settings(args.config, args.data, args.redis), args.index))
+    except TollgateError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

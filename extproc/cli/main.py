@@ -1,0 +1,19 @@
+"""The command line."""
+
+import typer
+
+from extproc.cli import accounts, configuration, keys, processes
+
+app = typer.Typer(
+    name="tollgate",
+    help="A metered gateway for LLM APIs. Envoy carries the bytes, a sidecar decides, Redis remembers.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command("up")(processes.up)
+app.command("serve")(processes.serve)
+app.command("check")(configuration.check)
+app.command("render")(configuration.render)
+app.add_typer(keys.app, name="keys")
+app.add_typer(accounts.app, name="accounts")

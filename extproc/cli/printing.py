@@ -1,0 +1,27 @@
+"""What commands print: a table for a person, JSON for a script."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(rows: Sequence[Mapping[str, str]], empty: str) -> None:
+    """Rows with the same columns, or a line that says there are none."""
+    if not rows:
+        console.print(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in rows[0]:
+        table.add_column(column, justify="right" if column in ("balance", "held", "used", "limit", "cap") else "left")
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table)

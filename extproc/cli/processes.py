@@ -1,0 +1,106 @@
+"""`tollgate up`, `tollgate serve`, and the worker processes they start."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from extproc import demo as demo_owners
+from extproc import up as deployment
+from extproc.app import configure_logging
+from extproc.cli import options
+from extproc.cli.printing import console, print_json
+from extproc.settings import Settings, make_settings
+
+
+def up(
+    config: options.Config = options.CONFIG,
+    data: options.Data = options.DATA,
+    redis: options.Redis = None,
+    listen: options.Listen = "127.0.0.1",
+    port: options.Port = 8080,
+    demo_port: options.DemoPort = 9100,
+    workers: options.Workers = 2,
+    demo: Annotated[bool, typer.Option(help="Run the demo vendor, and make a demo key.")] = True,
+    json: options.Json = False,
+) -> None:
+    """Run everything on this machine: Redis, workers, Envoy and the demo vendor. Ctrl-C drains and stops."""
+    settings = make_settings(config, data, redis, listen, port, demo_port, workers)
+    configure_logging()
+    asyncio.run(_up(settings, demo, json))
+
+
+async def _up(settings: Settings, demo: bool, json: bool) -> None:
+    async with deployment.everything(settings, demo) as (loaded, children):
+        keys = await demo_owners.prepare(settings) if demo else None
+        if json:
+            print_json(
+                {
+                    "base_url": settings.base_url,
+                    "key": keys.paid if keys else None,
+                    "empty_key": keys.empty if keys else None,
+                    "revision": loaded.catalog.revision,
+                }
+            )
+        else:
+            _welcome(settings, loaded.notes, keys)
+        await deployment.run_until_stopped(
+            children, lambda: _say("\nStopping: no new requests, and those under way end.")
+        )
+    _say("Stopped.")
+
+
+def serve(
+    config: options.Config = options.CONFIG,
+    data: options.Data = options.DATA,
+    redis: options.Redis = None,
+    listen: options.Listen = "127.0.0.1",
+    port: options.Port = 8080,
+    workers: options.Workers = 2,
+    json: options.Json = False,
+) -> None:
+    """Run only the sidecar's workers, beside an Envoy and a Redis of your own."""
+    settings = make_settings(config, data, redis, listen, port, workers=workers)
+    configure_logging()
+    asyncio.run(_serve(settings, json))
+
+
+async def _serve(settings: Settings, json: bool) -> None:
+    async with deployment.sidecar(settings) as (loaded, children):
+        if json:
+            print_json({"run": str(settings.run), "revision": loaded.catalog.revision, "workers": settings.workers})
+        else:
+            _say(f"{settings.workers} workers; revision {loaded.catalog.revision}.")
+            _say(f"Start Envoy in {settings.run}:  envoy -c envoy.yaml")
+        await deployment.run_until_stopped(children, lambda: _say("\nStopping."))
+
+
+def _say(text: str) -> None:
+    console.print(text, markup=False)
+
+
+def _welcome(settings: Settings, notes: list[str], keys: demo_owners.DemoKeys | None) -> None:
+    for note in notes:
+        console.print(f"[dim]note: {escape(note)}[/dim]")
+    console.print(f"\n[bold]Tollgate is ready:[/bold] {settings.base_url}")
+    if keys is None:
+        _say("Make a key with `tollgate keys create`. Ctrl-C stops.")
+        return
+    _say(f"\nTOLLGATE_KEY={keys.paid}\n")
+    for what, curl in _curls(settings.base_url, keys):
+        console.print(f"[bold]# {what}[/bold]")
+        _say(curl + "\n")
+    _say("Ctrl-C stops everything.")
+
+
+def _curls(base_url: str, keys: demo_owners.DemoKeys) -> list[tuple[str, str]]:
+    url, ask = f"{base_url}/v1/chat/completions", '{"model":"%s","messages":[{"role":"user","content":"Hello"}]%s}'
+    model = "gpt-5-mini"
+    plain, stream = ask % (model, ""), ask % (model, ',"stream":true')
+    return [
+        ("200, an answer in one piece", f"curl {url} -H 'Authorization: Bearer {keys.paid}' -d '{plain}'"),
+        ("200, a stream", f"curl -N {url} -H 'Authorization: Bearer {keys.paid}' -d '{stream}'"),
+        ("401, the key is not valid", f"curl {url} -H 'Authorization: Bearer sk-not-a-key' -d '{plain}'"),
+        ("402, the balance is too low", f"curl {url} -H 'Authorization: Bearer {keys.empty}' -d '{plain}'"),
+    ]

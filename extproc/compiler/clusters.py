@@ -1,0 +1,195 @@
+"""Catalog → Envoy clusters: one per channel. Its upstream filters are in `channel_filters`.
+
+A cluster without a usable host ends the chain: Envoy answers 503 at once and never asks the next channel (seen on
+1.40.0 for a name that does not resolve, and for a host that outlier detection has ejected). So each cluster has a
+second endpoint, used when the first has no host left, that refuses: a connect failure moves on to the next channel.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+from envoy_data_plane.envoy.config.cluster.v3 import (
+    CircuitBreakers,
+    CircuitBreakersThresholds,
+    Cluster,
+    ClusterCustomClusterType,
+    OutlierDetection,
+)
+from envoy_data_plane.envoy.config.core.v3 import (
+    Address,
+    DataSource,
+    Http1ProtocolOptions,
+    Http2ProtocolOptions,
+    SocketAddress,
+    TransportSocket,
+)
+from envoy_data_plane.envoy.config.core.v3 import HttpProtocolOptions as CommonProtocolOptions
+from envoy_data_plane.envoy.config.endpoint.v3 import (
+    ClusterLoadAssignment,
+    ClusterLoadAssignmentPolicy,
+    Endpoint,
+    LbEndpoint,
+    LocalityLbEndpoints,
+)
+from envoy_data_plane.envoy.extensions.clusters.common.dns.v3 import DnsLookupFamily
+from envoy_data_plane.envoy.extensions.clusters.dns.v3 import DnsCluster
+from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
+    CertificateValidationContext,
+    CommonTlsContext,
+    UpstreamTlsContext,
+)
+from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
+    HttpProtocolOptions,
+    HttpProtocolOptionsAutoHttpConfig,
+    HttpProtocolOptionsExplicitHttpConfig,
+)
+
+from extproc.compiler.channel_filters import upstream_filters
+from extproc.compiler.discovery import Json, as_json, discovery_file, pack
+from extproc.core.catalog import Catalog, Channel
+from extproc.errors import ConfigError
+from extproc.names import CHANNEL_CLUSTER_PREFIX
+
+CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
+CONNECT_TIMEOUT: Final = timedelta(seconds=5)
+IDLE_TIMEOUT: Final = timedelta(seconds=30)
+"""Shorter than vendors keep idle connections: a request on one that the vendor is closing fails, and goes elsewhere."""
+
+DNS_REFRESH: Final = timedelta(seconds=30)
+REFUSING: Final = ("127.0.0.1", 1)
+
+_ALL_HEALTHY: Final = 100_000
+"""Percent. By default Envoy moves a part of the load to the next priority when a third of the hosts is ejected, and the
+next priority here refuses. With this factor one healthy host in a thousand takes it all."""
+
+_UNLIMITED: Final = 100_000
+"""Envoy's defaults are 1,024 requests and connections and 3 retries at a time, for a whole channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Upstream:
+    """Where a `base_url` points. `authority` is what the vendor is told as Host, and over TLS also the name of its
+    certificate, which has no port."""
+
+    host: str
+    port: int
+    tls: bool
+    authority: str
+
+    @classmethod
+    def of(cls, channel: Channel) -> "_Upstream":
+        url = urlsplit(channel.base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ConfigError(f"channel {channel.name}: base_url must be http(s)://host…, not {channel.base_url!r}")
+        tls = url.scheme == "https"
+        port = url.port or (443 if tls else 80)
+        return cls(url.hostname, port, tls, url.hostname if tls else url.netloc)
+
+    @property
+    def is_address(self) -> bool:
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return False
+        return True
+
+
+def compile_clusters(catalog: Catalog) -> str:
+    """The file for CDS. Same catalog, same bytes; `version_info` begins with the catalog's revision."""
+    channels = [catalog.channels[name] for name in sorted(catalog.channels)]
+    return discovery_file(catalog.revision, [_cluster(channel) for channel in channels])
+
+
+def _cluster(channel: Channel) -> Json:
+    upstream = _Upstream.of(channel)
+    name = CHANNEL_CLUSTER_PREFIX + channel.name
+    cluster = Cluster(
+        name=name,
+        cluster_type=None if upstream.is_address else _resolved(),
+        connect_timeout=CONNECT_TIMEOUT,
+        load_assignment=_endpoints(name, upstream),
+        circuit_breakers=_no_limits(),
+        outlier_detection=_circuit_breaker(),
+        transport_socket=_tls() if upstream.tls else None,
+        typed_extension_protocol_options={
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(_protocol(upstream)),
+        },
+    )
+    document = as_json(pack(cluster))
+    # The filters are added as JSON: envoy-data-plane 2.2.0 does not have all their fields.
+    options = document["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
+    options["http_filters"] = upstream_filters(channel)
+    return document
+
+
+def _resolved() -> ClusterCustomClusterType:
+    """A host for each address of the name, asked for again while Envoy runs."""
+    dns = DnsCluster(dns_refresh_rate=DNS_REFRESH, respect_dns_ttl=True, dns_lookup_family=DnsLookupFamily.V4_PREFERRED)
+    return ClusterCustomClusterType(name="envoy.clusters.dns", typed_config=pack(dns))
+
+
+def _endpoints(name: str, upstream: _Upstream) -> ClusterLoadAssignment:
+    return ClusterLoadAssignment(
+        cluster_name=name,
+        endpoints=[
+            LocalityLbEndpoints(lb_endpoints=[_endpoint(upstream.host, upstream.port, upstream.authority)]),
+            LocalityLbEndpoints(priority=1, lb_endpoints=[_endpoint(*REFUSING)]),
+        ],
+        policy=ClusterLoadAssignmentPolicy(overprovisioning_factor=_ALL_HEALTHY),
+    )
+
+
+def _endpoint(host: str, port: int, hostname: str = "") -> LbEndpoint:
+    address = Address(socket_address=SocketAddress(address=host, port_value=port))
+    return LbEndpoint(endpoint=Endpoint(address=address, hostname=hostname))
+
+
+def _no_limits() -> CircuitBreakers:
+    return CircuitBreakers(
+        thresholds=[
+            CircuitBreakersThresholds(
+                max_connections=_UNLIMITED,
+                max_pending_requests=_UNLIMITED,
+                max_requests=_UNLIMITED,
+                max_retries=_UNLIMITED,
+            )
+        ]
+    )
+
+
+def _circuit_breaker() -> OutlierDetection:
+    """Eject a host after three 5xx in a row, the last one too, but no host for refusing: that is what one is for."""
+    return OutlierDetection(
+        consecutive_5xx=3,
+        interval=timedelta(seconds=1),
+        base_ejection_time=timedelta(seconds=30),
+        max_ejection_percent=100,
+        split_external_local_origin_errors=True,
+        enforcing_consecutive_local_origin_failure=0,
+        enforcing_local_origin_success_rate=0,
+    )
+
+
+def _tls() -> TransportSocket:
+    """TLS to the name of the endpoint that is tried: it is the SNI, and the certificate must carry it."""
+    trusted = CertificateValidationContext(trusted_ca=DataSource(filename=CA_BUNDLE))
+    context = UpstreamTlsContext(
+        auto_host_sni=True,
+        auto_sni_san_validation=True,
+        common_tls_context=CommonTlsContext(validation_context=trusted),
+    )
+    return TransportSocket(name="tls", typed_config=pack(context))
+
+
+def _protocol(upstream: _Upstream) -> HttpProtocolOptions:
+    common = CommonProtocolOptions(idle_timeout=IDLE_TIMEOUT)
+    if not upstream.tls:
+        plain = HttpProtocolOptionsExplicitHttpConfig(http_protocol_options=Http1ProtocolOptions())
+        return HttpProtocolOptions(common_http_protocol_options=common, explicit_http_config=plain)
+    negotiated = HttpProtocolOptionsAutoHttpConfig(
+        http_protocol_options=Http1ProtocolOptions(), http2_protocol_options=Http2ProtocolOptions()
+    )
+    return HttpProtocolOptions(common_http_protocol_options=common, auto_config=negotiated)

@@ -1,0 +1,115 @@
+"""The run folder: what Envoy starts from and watches. A file that Envoy would refuse never gets there.
+
+Envoy applies a faulty cluster file *in part*: the good clusters of it, and the removal of those it no longer names. And
+its own `--mode validate` does not look into the files it would watch (both seen on 1.40.0). So a candidate is built
+aside, with the clusters put into its bootstrap; Envoy validates that; and only then is each file renamed into place.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from extproc.binaries import envoy_binary
+from extproc.compiler.bootstrap import LISTEN, PORT, render_bootstrap, render_sidecar
+from extproc.compiler.channel_filters import compile_secrets
+from extproc.compiler.clusters import compile_clusters
+from extproc.core.catalog import Catalog
+from extproc.errors import ConfigError
+
+BOOTSTRAP_SOURCE: Final = Path(__file__).parents[2] / "envoy" / "envoy.yaml"
+BOOTSTRAP: Final = "envoy.yaml"
+CLUSTERS: Final = "clusters/clusters.yaml"
+SECRETS: Final = "secrets"
+SIDECAR: Final = "sidecar/sidecar.yaml"
+
+_VALIDATION_SECONDS: Final = 60
+_WHOLE: Final = "whole.json"
+
+
+def write_run_folder(folder: Path, catalog: Catalog, *, workers: int, listen: str, port: int) -> str:
+    """Write everything Envoy reads into a folder that exists; the version of the clusters it will come to serve.
+
+    Raises `ConfigError`, and changes nothing, when Envoy would not accept it.
+    """
+    values = {LISTEN: listen, PORT: str(port)}
+    install(folder, run_files(BOOTSTRAP_SOURCE.read_text(), values, catalog, workers))
+    return str(_read(folder / CLUSTERS)["version_info"])
+
+
+def run_files(bootstrap: str, values: Mapping[str, str], catalog: Catalog, workers: int) -> dict[str, str]:
+    """Every file of the run folder by its path, in the order to write them: what a file names comes before it."""
+    secrets = {f"{SECRETS}/{name}": text for name, text in compile_secrets(catalog).items()}
+    return {
+        **secrets,
+        SIDECAR: render_sidecar(workers),
+        CLUSTERS: compile_clusters(catalog),
+        BOOTSTRAP: render_bootstrap(bootstrap, values),
+    }
+
+
+def install(folder: Path, files: Mapping[str, str]) -> None:
+    """Rename these files into the run folder if Envoy accepts them all; else `ConfigError`, and nothing changes.
+
+    What is there already is left alone: a file that did not change is not loaded again.
+    """
+    with TemporaryDirectory(prefix=".candidate-", dir=folder) as aside:
+        candidate = Path(aside)
+        for path, text in files.items():
+            (candidate / path).parent.mkdir(exist_ok=True)
+            (candidate / path).write_text(text)
+        validate(candidate)
+        for path in files:
+            _replace(folder / path, candidate / path)
+
+
+def validate(folder: Path) -> None:
+    """Let Envoy check a run folder, all but the secrets, without starting. Raises `ConfigError` with Envoy's words."""
+    whole = folder / _WHOLE
+    whole.write_text(json.dumps(_whole_bootstrap(folder)))
+    command = [str(envoy_binary()), "--mode", "validate", "-c", _WHOLE]
+    try:
+        done = subprocess.run(  # noqa: S603 - the binary of our own wheel
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=_VALIDATION_SECONDS
+        )
+    finally:
+        whole.unlink()
+    if done.returncode:
+        raise ConfigError(f"Envoy refuses the compiled configuration: {_complaint(done.stderr)}")
+
+
+def _whole_bootstrap(folder: Path) -> dict[str, Any]:
+    bootstrap = _read(folder / BOOTSTRAP)
+    for cluster in _read(folder / CLUSTERS)["resources"]:
+        cluster.pop("@type")
+        bootstrap["static_resources"]["clusters"].append(cluster)
+    return bootstrap
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = YAML(typ="safe").load(StringIO(path.read_text()))
+    except YAMLError as error:
+        raise ConfigError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from error
+    return document
+
+
+def _complaint(stderr: str) -> str:
+    """The part that says what is wrong; Envoy puts the whole message it is about in front of it."""
+    found = re.search(rf"error initializing configuration '{_WHOLE}': (.*)", stderr, re.DOTALL)
+    words = " ".join((found[1] if found else stderr).split())
+    return words if len(words) <= 500 else f"… {words[-500:]}"
+
+
+def _replace(path: Path, candidate: Path) -> None:
+    if path.exists() and path.read_bytes() == candidate.read_bytes():
+        return
+    path.parent.mkdir(exist_ok=True)
+    candidate.replace(path)

@@ -1,0 +1,115 @@
+"""Whose key is this? Keys are known by an HMAC of their plaintext; the plaintext is never kept."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from extproc.core.ledger import Account, AccountKind
+from extproc.errors import INVALID_KEY, KEY_DISABLED, KEY_EXPIRED, Refusal
+from extproc.names import CREDENTIAL_QUERY
+
+KEY_START = "sk-"
+PREFIX_LENGTH = 10
+"""How much of a key may be shown and logged: `sk-` and seven characters of more than forty."""
+
+
+class KeyStatus(StrEnum):
+    """Whether a key may be used."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """All that is kept of an API key. `revision` grows with every change; a hold refuses a stale one.
+
+    `cap_nano` is the key's lifetime cap, 0 for none. `expires_ms` is Unix time, 0 for never.
+    """
+
+    key_id: str
+    owner: str
+    prefix: str
+    name: str
+    group: str
+    fallback_groups: tuple[str, ...] = ()
+    cap_nano: int = 0
+    expires_ms: int = 0
+    status: KeyStatus = KeyStatus.ACTIVE
+    revision: int = 1
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The key's group first, then its fallback groups."""
+        return (self.group, *self.fallback_groups)
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        """Every account a request of this key draws on, in the order in which they may refuse."""
+        return (Account(AccountKind.KEY, self.key_id), Account(AccountKind.WALLET, self.owner))
+
+
+class Keyring(Protocol):
+    """Where keys are looked up. Raises `LedgerUnavailable` when it cannot be asked."""
+
+    async def find(self, digest: str) -> KeyRecord | None:
+        """The key with this digest, perhaps from a cache; a hold on it tells whether that was stale."""
+        ...
+
+    async def find_fresh(self, digest: str) -> KeyRecord | None:
+        """The key as it is now."""
+        ...
+
+
+def new_plaintext() -> str:
+    """A new key: 256 random bits."""
+    return KEY_START + secrets.token_urlsafe(32)
+
+
+def digest(pepper: bytes, plaintext: str) -> str:
+    """The HMAC-SHA256 of a key, in hex: what is stored and looked up."""
+    return hmac.new(pepper, plaintext.encode(), hashlib.sha256).hexdigest()
+
+
+def find_credential(headers: Mapping[str, str], path: str) -> str | None:
+    """The caller's key: `Authorization: Bearer`, `x-api-key`, `x-goog-api-key`, else `?key=`."""
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and bearer.strip():
+        return bearer.strip()
+    for header in ("x-api-key", "x-goog-api-key"):
+        if headers.get(header):
+            return headers[header]
+    if f"{CREDENTIAL_QUERY}=" not in path:
+        return None
+    return dict(parse_qsl(urlsplit(path).query)).get(CREDENTIAL_QUERY)
+
+
+def without_credential(path: str) -> str:
+    """The path with no `key=` in its query, so that a caller's key reaches neither a vendor nor a log."""
+    if f"{CREDENTIAL_QUERY}=" not in path:
+        return path
+    parts = urlsplit(path)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    kept = [(name, value) for name, value in pairs if name != CREDENTIAL_QUERY]
+    return urlunsplit(parts._replace(query=urlencode(kept)))
+
+
+def looks_like_a_key(plaintext: str) -> bool:
+    """Whether it is worth a look-up at all."""
+    return plaintext.startswith(KEY_START) and 20 <= len(plaintext) <= 200 and plaintext.isascii()
+
+
+def refusal_for(key: KeyRecord | None, now_ms: int) -> Refusal | None:
+    """Why this key may not be used at all, or None when it may."""
+    if key is None:
+        return INVALID_KEY
+    if key.status is not KeyStatus.ACTIVE:
+        return KEY_DISABLED
+    if key.expires_ms and now_ms >= key.expires_ms:
+        return KEY_EXPIRED
+    return None

@@ -1,0 +1,239 @@
+"""The ledger: what a request may cost is *held*, and every hold *ends* exactly once.
+
+An account is a limit with two sums: `available = limit − held − used`. A hold takes its amount out of what is
+available on every account of a key at once, or on none. Then reports of how the request ended come in, from the
+response trailers, the access log and the sweeper: in any order, any number of times, perhaps never. A report names the
+state the hold should reach, and the states are ranked by how much is known:
+
+    ABSENT < HELD < EXPIRED < RELEASED < ESTIMATED < PARTIAL < REPORTED
+
+A report lifts a hold to its own state when that is higher and changes nothing otherwise. So the end state is the
+highest that anyone reported, whatever came first:
+
+    the hold is   a report says    then
+    ───────────   ──────────────   ─────────────────────────────────────────────────────────────────────────────────
+    HELD          any end          the held amount goes back, the cost (0 unless settled) is charged
+    EXPIRED       RELEASED         nothing moves: the amount has gone back already
+    EXPIRED       a settled state  the cost is charged, late: the work was done, and is paid for
+    RELEASED      a settled state  the cost is charged: real usage outweighs "it failed"
+    ESTIMATED     PARTIAL          the charge is corrected by the difference, as a new entry
+    PARTIAL       REPORTED         the same
+    any           the same state   nothing; if the cost differs, the answer is DISAGREES
+    any           a lower state    nothing
+    ABSENT        any end          as from EXPIRED: the hold was lost, or its report overtook it; a later one is refused
+
+An ended hold is remembered for `KEEP_MS` past its deadline. A report for an absent hold that comes after that is
+refused as TOO_LATE, because it could be a repetition.
+
+A settlement may exceed its hold (*overrun*): it is charged in full, and available may go below zero, which refuses the
+next hold that costs anything.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Protocol
+from zlib import crc32
+
+HOLD_MS = 3_720_000
+"""How long a hold may live: two minutes more than `max_stream_duration` in `envoy/envoy.yaml`."""
+
+KEEP_MS = 86_400_000
+"""How long after its deadline an ended hold is remembered, so that repetitions change nothing."""
+
+BUCKETS = 1024
+"""All keys and accounts of one owner live in one bucket, which is one Redis Cluster hash slot."""
+
+
+SWEEPER = "sweeper"
+"""The reporter of an expiry."""
+
+
+def bucket_of(owner: str) -> int:
+    """The bucket of everything of this owner. It is part of every stored name, so it can never change."""
+    return crc32(owner.encode()) % BUCKETS
+
+
+class AccountKind(StrEnum):
+    """The kinds of account, in the order in which they may refuse a hold."""
+
+    KEY = "key"
+    WALLET = "wallet"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One limit: `KEY` with a key id (lifetime cap), `WALLET` with an owner (prepaid balance)."""
+
+    kind: AccountKind
+    name: str
+
+
+UNLIMITED = -1
+"""The limit of an account that only counts. An account nobody opened has the limit 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The sums of one account in nano-USD; `limit_nano` is `UNLIMITED` or what was ever put in."""
+
+    limit_nano: int = 0
+    held_nano: int = 0
+    used_nano: int = 0
+
+    @property
+    def available_nano(self) -> int | None:
+        """What a hold may still take, None for no limit."""
+        return None if self.limit_nano == UNLIMITED else self.limit_nano - self.held_nano - self.used_nano
+
+
+class State(IntEnum):
+    """How much is known of a hold; a report can only raise it."""
+
+    ABSENT = 0
+    HELD = 1
+    EXPIRED = 2
+    RELEASED = 3
+    ESTIMATED = 4
+    PARTIAL = 5
+    REPORTED = 6
+
+    @property
+    def settled(self) -> bool:
+        """Whether a cost was charged."""
+        return self >= State.ESTIMATED
+
+
+class Outcome(StrEnum):
+    """What became of a verb, refusals of a hold in their order of precedence."""
+
+    HELD = "held"
+    EXISTS = "exists"
+    EXISTS_DIFFERENT = "exists_different"
+    KEY_DISABLED = "key_disabled"
+    KEY_STALE = "key_stale"
+    KEY_QUOTA = "key_quota"
+    WALLET = "wallet"
+
+    ENDED = "ended"
+    UNCHANGED = "unchanged"
+    DISAGREES = "disagrees"
+    TOO_LATE = "too_late"
+
+    TOPPED_UP = "topped_up"
+    REPEATED = "repeated"
+    OVER_MAXIMUM = "over_maximum"
+
+
+SHORTFALL = {AccountKind.KEY: Outcome.KEY_QUOTA, AccountKind.WALLET: Outcome.WALLET}
+"""What a hold answers when an account of this kind has too little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A request for `amount_nano` on all of `accounts`. `hold_id` is Envoy's request id.
+
+    `record` is opaque to the ledger: what the sweeper writes into the usage log if the hold expires.
+    """
+
+    hold_id: str
+    owner: str
+    key_id: str
+    key_revision: int
+    accounts: tuple[Account, ...]
+    amount_nano: int
+    now_ms: int
+    deadline_ms: int
+    record: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldResult:
+    """`available_nano` is what the refusing account had left, where one refused for money."""
+
+    outcome: Outcome
+    available_nano: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One report of how a request ended: RELEASED with cost 0, or a settled state with its cost."""
+
+    hold_id: str
+    owner: str
+    accounts: tuple[Account, ...]
+    state: State
+    cost_nano: int
+    now_ms: int
+    deadline_ms: int
+    reporter: str
+    record: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndResult:
+    """The state the hold is in now and what it was charged in all; `late` when it had expired or was lost."""
+
+    outcome: Outcome
+    state: State
+    charged_nano: int
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TopUpResult:
+    """The wallet's limit after a top-up (or after the first one with the same reference)."""
+
+    outcome: Outcome
+    limit_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEntry:
+    """One line of the usage log: a hold was lifted to `state`, and `cost_nano` more (or less) was charged for it."""
+
+    hold_id: str
+    owner: str
+    state: State
+    reporter: str
+    cost_nano: int
+    late: bool
+    at_ms: int
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class WalletEntry:
+    """One line of an owner's wallet: `amount_nano` was put in, which made the limit `limit_nano`."""
+
+    reference: str
+    amount_nano: int
+    limit_nano: int
+    at_ms: int
+
+
+class Ledger(Protocol):
+    """The one seam between the rules and the store.
+
+    Each verb is atomic and may be repeated. Every verb raises `LedgerUnavailable` when the store does not answer;
+    whether it took effect is then unknown, and repeating it is safe.
+    """
+
+    async def hold(self, hold: Hold) -> HoldResult:
+        """Take the amount out of every account, or out of none."""
+        ...
+
+    async def end(self, end: End) -> EndResult:
+        """Report an end: settle or release."""
+        ...
+
+    async def expire_due(self, bucket: int, now_ms: int, limit: int) -> list[str]:
+        """Expire up to `limit` holds of one bucket whose deadline has passed; their ids."""
+        ...
+
+    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int) -> TopUpResult:
+        """Put money into a wallet, once per reference."""
+        ...
+
+    async def balance(self, owner: str, account: Account) -> Balance:
+        """The sums of one account."""
+        ...

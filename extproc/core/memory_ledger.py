@@ -1,0 +1,174 @@
+"""The ledger in plain Python: the specification to read, the fake for tests, the oracle for the one in Redis.
+
+Each verb reads, checks in the fixed order of precedence, and then only writes. It never forgets an ended hold, where
+the one in Redis does some time after `KEEP_MS`; up to then the two answer alike.
+"""
+
+from dataclasses import dataclass, replace
+
+from extproc.core.identity import KeyRecord, KeyStatus
+from extproc.core.ledger import (
+    KEEP_MS,
+    SHORTFALL,
+    SWEEPER,
+    UNLIMITED,
+    Account,
+    AccountKind,
+    Balance,
+    End,
+    EndResult,
+    Hold,
+    HoldResult,
+    Outcome,
+    State,
+    TopUpResult,
+    UsageEntry,
+    WalletEntry,
+    bucket_of,
+)
+from extproc.core.money import MAX_ACCOUNT_NANO
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is remembered of a hold; `asked` is None when its end came first."""
+
+    asked: Hold | None = None
+    state: State = State.ABSENT
+    charged_nano: int = 0
+
+
+class MemoryLedger:
+    """A `Ledger` in a few dictionaries. `usage_log` and `wallet_log` (by owner) are what Redis keeps in streams."""
+
+    def __init__(self) -> None:
+        self.usage_log: list[UsageEntry] = []
+        self.wallet_log: dict[str, list[WalletEntry]] = {}
+        self._keys: dict[tuple[int, str], KeyRecord] = {}
+        self._holds: dict[tuple[int, str], _Kept] = {}
+        self._balances: dict[tuple[int, Account], Balance] = {}
+
+    def put_key(self, key: KeyRecord) -> None:
+        """Store a key or its next revision, with its cap, and see that its owner has a wallet."""
+        bucket = bucket_of(key.owner)
+        self._keys[bucket, key.key_id] = key
+        self._change(bucket, Account(AccountKind.KEY, key.key_id), limit_nano=key.cap_nano or UNLIMITED)
+        self._change(bucket, Account(AccountKind.WALLET, key.owner))
+
+    async def hold(self, hold: Hold) -> HoldResult:
+        """Take the amount out of every account, or out of none."""
+        bucket = bucket_of(hold.owner)
+        refusal = self._repetition(bucket, hold) or self._key_refusal(bucket, hold) or self._shortfall(bucket, hold)
+        if refusal is not None:
+            return refusal
+        # After this point the hold must succeed.
+        self._holds[bucket, hold.hold_id] = _Kept(hold, State.HELD)
+        self._move(bucket, hold.accounts, held_nano=hold.amount_nano)
+        return HoldResult(Outcome.HELD)
+
+    async def end(self, end: End) -> EndResult:
+        """Report an end: settle or release."""
+        bucket = bucket_of(end.owner)
+        known = self._holds.get((bucket, end.hold_id), _Kept())
+        late = known.state in (State.ABSENT, State.EXPIRED)
+        more_nano = end.cost_nano - known.charged_nano
+        refusal = self._end_refusal(bucket, known, end)
+        if refusal is not None:
+            return EndResult(refusal, known.state, known.charged_nano, late)
+        # After this point the end must succeed.
+        if known.state is State.HELD and known.asked is not None:
+            self._move(bucket, known.asked.accounts, held_nano=-known.asked.amount_nano)
+        self._move(bucket, end.accounts, used_nano=more_nano)
+        self._holds[bucket, end.hold_id] = replace(known, state=end.state, charged_nano=end.cost_nano)
+        self.usage_log.append(
+            UsageEntry(end.hold_id, end.owner, end.state, end.reporter, more_nano, late, end.now_ms, end.record)
+        )
+        return EndResult(Outcome.ENDED, end.state, end.cost_nano, late)
+
+    async def expire_due(self, bucket: int, now_ms: int, limit: int) -> list[str]:
+        """Expire up to `limit` holds of one bucket whose deadline has passed, the oldest first; their ids."""
+        live = [
+            kept.asked
+            for (place, _), kept in self._holds.items()
+            if place == bucket and kept.state is State.HELD and kept.asked is not None
+        ]
+        due = sorted((hold.deadline_ms, hold.hold_id, hold) for hold in live if hold.deadline_ms <= now_ms)[:limit]
+        for _, hold_id, hold in due:
+            self._move(bucket, hold.accounts, held_nano=-hold.amount_nano)
+            self._holds[bucket, hold_id] = _Kept(hold, State.EXPIRED)
+            self.usage_log.append(
+                UsageEntry(hold_id, hold.owner, State.EXPIRED, SWEEPER, 0, False, now_ms, hold.record)
+            )
+        return [hold_id for _, hold_id, _ in due]
+
+    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int) -> TopUpResult:
+        """Put money into a wallet, once per reference. Raises `ValueError` unless the amount is positive."""
+        if amount_nano <= 0:
+            raise ValueError("a top-up must be more than 0")
+        wallet = Account(AccountKind.WALLET, owner)
+        limit_nano = (await self.balance(owner, wallet)).limit_nano
+        entries = self.wallet_log.setdefault(owner, [])
+        first = next((entry for entry in entries if entry.reference == reference), None)
+        if first is not None:
+            return TopUpResult(Outcome.REPEATED, first.limit_nano)
+        if limit_nano == UNLIMITED or limit_nano + amount_nano > MAX_ACCOUNT_NANO:
+            return TopUpResult(Outcome.OVER_MAXIMUM, limit_nano)
+        # After this point the top-up must succeed.
+        limit_nano += amount_nano
+        self._change(bucket_of(owner), wallet, limit_nano=limit_nano)
+        entries.append(WalletEntry(reference, amount_nano, limit_nano, now_ms))
+        return TopUpResult(Outcome.TOPPED_UP, limit_nano)
+
+    async def balance(self, owner: str, account: Account) -> Balance:
+        """The sums of one account."""
+        return self._balances.get((bucket_of(owner), account), Balance())
+
+    def _repetition(self, bucket: int, hold: Hold) -> HoldResult | None:
+        known = self._holds.get((bucket, hold.hold_id))
+        if known is None:
+            return None
+        same = (
+            known.state is State.HELD
+            and known.asked is not None
+            and (known.asked.amount_nano, known.asked.key_id) == (hold.amount_nano, hold.key_id)
+        )
+        return HoldResult(Outcome.EXISTS if same else Outcome.EXISTS_DIFFERENT)
+
+    def _key_refusal(self, bucket: int, hold: Hold) -> HoldResult | None:
+        key = self._keys.get((bucket, hold.key_id))
+        if key is None or key.status is not KeyStatus.ACTIVE:
+            return HoldResult(Outcome.KEY_DISABLED)
+        if key.revision != hold.key_revision:
+            return HoldResult(Outcome.KEY_STALE)
+        return None
+
+    def _shortfall(self, bucket: int, hold: Hold) -> HoldResult | None:
+        """Unlimited ends at what can be counted exactly. What costs nothing needs nothing, not even a balance of 0."""
+        for account in hold.accounts:
+            sums = self._balances.get((bucket, account), Balance())
+            limit_nano = MAX_ACCOUNT_NANO if sums.limit_nano == UNLIMITED else sums.limit_nano
+            available_nano = limit_nano - sums.held_nano - sums.used_nano
+            if 0 < hold.amount_nano > available_nano:
+                return HoldResult(SHORTFALL[account.kind], available_nano)
+        return None
+
+    def _end_refusal(self, bucket: int, known: _Kept, end: End) -> Outcome | None:
+        if known.state is State.ABSENT and end.now_ms > end.deadline_ms + KEEP_MS:
+            return Outcome.TOO_LATE
+        if end.state < known.state:
+            return Outcome.UNCHANGED
+        if end.state == known.state:
+            return Outcome.UNCHANGED if end.cost_nano == known.charged_nano else Outcome.DISAGREES
+        used_nano = [self._balances.get((bucket, account), Balance()).used_nano for account in end.accounts]
+        if any(used + end.cost_nano - known.charged_nano > MAX_ACCOUNT_NANO for used in used_nano):
+            return Outcome.OVER_MAXIMUM
+        return None
+
+    def _move(self, bucket: int, accounts: tuple[Account, ...], held_nano: int = 0, used_nano: int = 0) -> None:
+        for account in accounts:
+            sums = self._balances.get((bucket, account), Balance())
+            self._change(bucket, account, held_nano=sums.held_nano + held_nano, used_nano=sums.used_nano + used_nano)
+
+    def _change(self, bucket: int, account: Account, **sums_nano: int) -> None:
+        before = self._balances.get((bucket, account), Balance())
+        self._balances[bucket, account] = replace(before, **sums_nano)

@@ -1,0 +1,112 @@
+"""The quote: what a request may cost, frozen at admission. It travels with the request, through Envoy and back.
+
+The hold is the dearest way the chain could answer. The rates of every channel go along, so that the charge is at the
+rates of the one that answered, and neither a price change nor a reload touches a request that is under way.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from extproc.core.catalog import Model, Operation
+from extproc.core.chain import Attempt
+from extproc.core.identity import KeyRecord
+from extproc.core.ledger import HOLD_MS, Account
+from extproc.core.pricing import FREE, Rates, ceiling_nano
+
+BYTES_PER_INPUT_TOKEN = 3
+"""Text runs at about 4 bytes a token in English and 3 in Chinese: a hold rather takes too much than too little."""
+
+TOKENS_PER_ATTACHMENT = 2_000
+"""What an embedded image or document is held at; its base64 says nothing about its tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a request body asks for, whatever its dialect.
+
+    `text_bytes` is the size of the prompt without its `attachments`; `output_cap` the caller's own limit on output
+    tokens; `answers` how many answers are wanted.
+    """
+
+    model: str
+    stream: bool = False
+    output_cap: int | None = None
+    answers: int = 1
+    text_bytes: int = 0
+    attachments: int = 0
+
+    @property
+    def input_tokens(self) -> int:
+        """The estimate of the input, rounded up."""
+        return -(-self.text_bytes // BYTES_PER_INPUT_TOKEN) + self.attachments * TOKENS_PER_ATTACHMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one channel would cost."""
+
+    group: str
+    multiplier_ppm: int
+    rates: Rates
+    vendor_model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The terms of one request. `lines` is by channel name, in the order of the chain."""
+
+    owner: str
+    key_id: str
+    key_prefix: str
+    accounts: tuple[Account, ...]
+    group: str
+    model: str
+    operation: str
+    generates: bool
+    stream: bool
+    revision: str
+    input_tokens: int
+    hold_nano: int
+    held_ms: int
+    deadline_ms: int
+    lines: dict[str, Line]
+
+
+def make_quote(
+    key: KeyRecord,
+    ask: Ask,
+    operation: Operation,
+    model: Model,
+    chain: Sequence[Attempt],
+    revision: str,
+    now_ms: int,
+) -> Quote:
+    """The quote for a request, with the estimate at the dearest rates of its chain."""
+    output_tokens = (ask.output_cap or model.max_output_tokens) * ask.answers if operation.output else 0
+    lines = {
+        attempt.channel.name: Line(
+            attempt.group,
+            attempt.multiplier_ppm,
+            attempt.rates if operation.priced else FREE,
+            attempt.vendor_model,
+        )
+        for attempt in chain
+    }
+    estimates = (ceiling_nano(ask.input_tokens, output_tokens, ln.rates, ln.multiplier_ppm) for ln in lines.values())
+    return Quote(
+        owner=key.owner,
+        key_id=key.key_id,
+        key_prefix=key.prefix,
+        accounts=key.accounts,
+        group=key.group,
+        model=model.name,
+        operation=operation.name,
+        generates=operation.output,
+        stream=ask.stream,
+        revision=revision,
+        input_tokens=ask.input_tokens,
+        hold_nano=max(estimates),
+        held_ms=now_ms,
+        deadline_ms=now_ms + HOLD_MS,
+        lines=lines,
+    )

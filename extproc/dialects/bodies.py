@@ -1,0 +1,154 @@
+"""What a request body asks for, in each dialect; and what of it must change before a vendor sees it."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from extproc.core.catalog import Operation
+from extproc.core.quote import Ask
+from extproc.dialects import routes
+from extproc.dialects.envelope import Envelope, Malformed
+from extproc.errors import INVALID_REQUEST, Refusal
+
+MAX_ANSWERS = 128
+"""OpenAI's own limit on `n`; the other vendors' limits are lower."""
+
+_BASE64_RUN = re.compile(rb"[A-Za-z0-9+/=_-]{1024,}")
+_BASE64_MARKS = (b"base64", b"inlineData", b"inline_data", b"input_audio", b"file_data")
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body that was read: what it asks for, the bytes to forward, and where in them the model's name stands.
+
+    The offsets include the quotes of the JSON string; both are 0 where the model is in the path.
+    """
+
+    ask: Ask
+    forward: bytes
+    model_start: int = 0
+    model_end: int = 0
+
+
+def read_body(route: routes.Route, body: bytes) -> Body | Refusal:
+    """Read a body; a refusal names the field that is wrong."""
+    try:
+        envelope = Envelope(body)
+        ask = _READERS[route.operation](envelope, route, *_measure(body))
+        if route.operation is routes.CHAT and ask.stream:
+            _ask_for_usage(envelope)
+    except Malformed as error:
+        return INVALID_REQUEST.saying(str(error), error.field)
+    if route.model is not None:
+        return Body(ask, body)
+    return Body(ask, *envelope.encode(locate="model"))
+
+
+def _measure(body: bytes) -> tuple[int, int]:
+    """The bytes of text, and the number of embedded attachments, which are long runs of base64."""
+    if not any(mark in body for mark in _BASE64_MARKS):
+        return len(body), 0
+    runs = [len(run) for run in _BASE64_RUN.findall(body)]
+    return len(body) - sum(runs), len(runs)
+
+
+def _ask_for_usage(envelope: Envelope) -> None:
+    """OpenAI streams tell their usage only when asked to (`stream_options.include_usage`)."""
+    options = envelope.get("stream_options", dict[str, Any]) or {}
+    if options.get("include_usage") is not True:
+        envelope.set("stream_options", {**options, "include_usage": True})
+
+
+def _chat(envelope: Envelope, _route: routes.Route, text: int, attachments: int) -> Ask:
+    return Ask(
+        model=envelope.require_string("model"),
+        stream=envelope.get("stream", bool) or False,
+        output_cap=envelope.count("max_completion_tokens") or envelope.count("max_tokens"),
+        answers=envelope.count("n", MAX_ANSWERS) or 1,
+        text_bytes=text,
+        attachments=attachments,
+    )
+
+
+def _responses(envelope: Envelope, _route: routes.Route, text: int, attachments: int) -> Ask:
+    if envelope.get("background", bool):
+        raise Malformed("'background' is not supported: its usage is told only after the answer.", "background")
+    return Ask(
+        model=envelope.require_string("model"),
+        stream=envelope.get("stream", bool) or False,
+        output_cap=envelope.count("max_output_tokens"),
+        text_bytes=text,
+        attachments=attachments,
+    )
+
+
+def _messages(envelope: Envelope, _route: routes.Route, text: int, attachments: int) -> Ask:
+    return Ask(
+        model=envelope.require_string("model"),
+        stream=envelope.get("stream", bool) or False,
+        output_cap=envelope.count("max_tokens"),
+        text_bytes=text,
+        attachments=attachments,
+    )
+
+
+def _only_model(envelope: Envelope, _route: routes.Route, text: int, attachments: int) -> Ask:
+    return Ask(model=envelope.require_string("model"), text_bytes=text, attachments=attachments)
+
+
+def _generate(envelope: Envelope, route: routes.Route, text: int, attachments: int) -> Ask:
+    """Google reads member names in camel case and in snake case (protobuf's JSON mapping)."""
+    config: dict[str, Any] = {}
+    for name in ("generationConfig", "generation_config"):
+        config |= envelope.get(name, dict[str, Any]) or {}
+    answers = _count(config, "candidateCount", "candidate_count") or 1
+    return Ask(
+        model=route.model or "",
+        stream=bool(route.stream),
+        output_cap=_count(config, "maxOutputTokens", "max_output_tokens"),
+        answers=min(answers, MAX_ANSWERS),
+        text_bytes=text,
+        attachments=attachments,
+    )
+
+
+def _count(config: dict[str, Any], *names: str) -> int | None:
+    """The largest of the members that count something; an integer of at least 1 each."""
+    values = [config[name] for name in names if config.get(name) is not None]
+    for value in values:
+        if type(value) is not int or value < 1:
+            raise Malformed(f"'generationConfig.{names[0]}' must be a positive integer.", names[0])
+    return max(values, default=None)
+
+
+def _in_path(_envelope: Envelope, route: routes.Route, text: int, attachments: int) -> Ask:
+    return Ask(model=route.model or "", text_bytes=text, attachments=attachments)
+
+
+class _EmbedRequest(msgspec.Struct):
+    model: str | None = None
+
+
+def _embed(envelope: Envelope, route: routes.Route, text: int, attachments: int) -> Ask:
+    """Requests may name their model again; another than the path's would be embedded at the wrong price."""
+    named = [envelope.get("model", str)]
+    named += [request.model for request in envelope.get("requests", list[_EmbedRequest]) or ()]
+    if any(name is not None and name.removeprefix("models/") != route.model for name in named):
+        raise Malformed("'model' must be the model of the path.", "model")
+    return _in_path(envelope, route, text, attachments)
+
+
+_READERS: dict[Operation, Callable[[Envelope, routes.Route, int, int], Ask]] = {
+    routes.CHAT: _chat,
+    routes.RESPONSES: _responses,
+    routes.EMBEDDINGS: _only_model,
+    routes.MESSAGES: _messages,
+    routes.COUNT_MESSAGE_TOKENS: _only_model,
+    routes.GENERATE: _generate,
+    routes.EMBED: _embed,
+    routes.BATCH_EMBED: _embed,
+    routes.COUNT_TOKENS: _in_path,
+}

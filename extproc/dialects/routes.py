@@ -1,0 +1,106 @@
+"""Which operation is at a path. What is not in this table is not served: 404, never a free pass."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from extproc.core.catalog import Dialect, Operation
+
+CHAT = Operation("openai.chat", Dialect.OPENAI)
+RESPONSES = Operation("openai.responses", Dialect.OPENAI)
+EMBEDDINGS = Operation("openai.embeddings", Dialect.OPENAI, output=False)
+MESSAGES = Operation("anthropic.messages", Dialect.ANTHROPIC)
+COUNT_MESSAGE_TOKENS = Operation("anthropic.count_tokens", Dialect.ANTHROPIC, priced=False, output=False)
+GENERATE = Operation("gemini.generate", Dialect.GEMINI)
+EMBED = Operation("gemini.embed", Dialect.GEMINI, output=False)
+BATCH_EMBED = Operation("gemini.batch_embed", Dialect.GEMINI, output=False)
+COUNT_TOKENS = Operation("gemini.count_tokens", Dialect.GEMINI, priced=False, output=False)
+
+_FIXED = {
+    "/v1/chat/completions": (CHAT, "/chat/completions"),
+    "/v1/responses": (RESPONSES, "/responses"),
+    "/v1/embeddings": (EMBEDDINGS, "/embeddings"),
+    "/v1/messages": (MESSAGES, "/v1/messages"),
+    "/v1/messages/count_tokens": (COUNT_MESSAGE_TOKENS, "/v1/messages/count_tokens"),
+    "/claude/v1/messages": (MESSAGES, "/v1/messages"),
+    "/claude/v1/messages/count_tokens": (COUNT_MESSAGE_TOKENS, "/v1/messages/count_tokens"),
+}
+
+_GEMINI = re.compile(r"/(?:gemini/)?(?P<version>v[0-9][a-z0-9]*)/models/(?P<model>[^/:]+):(?P<verb>[A-Za-z]+)")
+_GEMINI_VERBS = {
+    "generateContent": GENERATE,
+    "streamGenerateContent": GENERATE,
+    "embedContent": EMBED,
+    "batchEmbedContents": BATCH_EMBED,
+    "countTokens": COUNT_TOKENS,
+}
+_TELLING_HEADERS = {
+    "anthropic-version": Dialect.ANTHROPIC,
+    "x-goog-api-key": Dialect.GEMINI,
+    "x-goog-api-client": Dialect.GEMINI,
+}
+_LISTS = ("/v1/models", "/claude/v1/models")
+_GEMINI_LIST = re.compile(r"/(?:gemini/v[0-9][a-z0-9]*|v1beta)/models")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An operation at a path. `template` is the path below a channel's base URL, `{model}` where the model stands.
+
+    `model` and `stream` are set where the path, not the body, says them (Gemini). `query` is kept for the vendor.
+    """
+
+    operation: Operation
+    template: str
+    query: str = ""
+    model: str | None = None
+    stream: bool | None = None
+
+    def path_at(self, base_path: str, vendor_model: str) -> str:
+        """The path and query for a channel whose base URL has this path."""
+        path = base_path + self.template.replace("{model}", quote(vendor_model, safe=""))
+        return f"{path}?{self.query}" if self.query else path
+
+
+@dataclass(frozen=True, slots=True)
+class ModelList:
+    """A list of models, in one dialect's shape."""
+
+    dialect: Dialect
+
+
+def dialect_of(target: str, headers: Mapping[str, str]) -> Dialect:
+    """What a caller at this path speaks. All three SDKs ask at `/v1/models`; their headers tell them apart."""
+    path = target.partition("?")[0]
+    if path.startswith(("/v1/messages", "/claude/")):
+        return Dialect.ANTHROPIC
+    if path.startswith(("/v1beta", "/gemini/")) or _GEMINI.fullmatch(path):
+        return Dialect.GEMINI
+    if path == "/v1/models":
+        return next((dialect for header, dialect in _TELLING_HEADERS.items() if header in headers), Dialect.OPENAI)
+    return Dialect.OPENAI
+
+
+def find_route(method: str, target: str, headers: Mapping[str, str]) -> Route | ModelList | None:
+    """What is at this path and query for this method, if anything."""
+    path, _, query = target.partition("?")
+    if method == "GET":
+        known = path in _LISTS or _GEMINI_LIST.fullmatch(path)
+        return ModelList(dialect_of(path, headers)) if known else None
+    if method != "POST":
+        return None
+    if path in _FIXED:
+        operation, template = _FIXED[path]
+        return Route(operation, template, query)
+    return _find_gemini(path, query)
+
+
+def _find_gemini(path: str, query: str) -> Route | None:
+    match = _GEMINI.fullmatch(path)
+    operation = _GEMINI_VERBS.get(match["verb"]) if match else None
+    if match is None or operation is None:
+        return None
+    verb = match["verb"]
+    template = f"/{match['version']}/models/{{model}}:{verb}"
+    return Route(operation, template, query, unquote(match["model"]), verb == "streamGenerateContent")

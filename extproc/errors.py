@@ -1,0 +1,94 @@
+"""The error contract, as one table.
+
+    Refusal                     a value, never an exception: what the caller is told
+    TollgateError               what an operator is told
+    ├── ConfigError             the YAML or the environment is wrong; the message says where and what to do
+    └── LedgerUnavailable       Redis did not answer; admission fails closed
+
+Every refusal reaches the caller in their own dialect (`extproc.dialects`), with the request id, and costs nothing.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+
+class TollgateError(Exception):
+    """Anything Tollgate tells an operator; the text is meant to be printed as it is."""
+
+
+class ConfigError(TollgateError):
+    """The configuration or the environment is wrong."""
+
+
+class LedgerUnavailable(TollgateError):
+    """The ledger cannot be reached, so nothing can be admitted."""
+
+
+class Family(Enum):
+    """What kind of error it is, in the words each dialect has a type for."""
+
+    AUTHENTICATION = "authentication"
+    BILLING = "billing"
+    INVALID_REQUEST = "invalid_request"
+    NOT_FOUND = "not_found"
+    RATE_LIMIT = "rate_limit"
+    UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the caller is told.
+
+    `code` is the stable word a program may rely on, `reason` the more exact one where there is one
+    (`insufficient_quota` because of `billing_shortfall`), `param` the request field that is at fault.
+    """
+
+    status: int
+    family: Family
+    code: str
+    message: str
+    reason: str | None = None
+    param: str | None = None
+    retry_after_seconds: int | None = None
+
+    def saying(self, message: str, param: str | None = None) -> "Refusal":
+        """The same refusal in more exact words."""
+        return replace(self, message=message, param=param)
+
+
+NO_KEY = Refusal(
+    401,
+    Family.AUTHENTICATION,
+    "invalid_api_key",
+    "No API key was given. Send it as 'Authorization: Bearer sk-…', 'x-api-key', 'x-goog-api-key' or '?key='.",
+)
+INVALID_KEY = Refusal(401, Family.AUTHENTICATION, "invalid_api_key", "The API key is not valid.")
+KEY_DISABLED = Refusal(401, Family.AUTHENTICATION, "invalid_api_key", "The API key is disabled.", "key_disabled")
+KEY_EXPIRED = Refusal(401, Family.AUTHENTICATION, "invalid_api_key", "The API key has expired.", "key_expired")
+INVALID_REQUEST = Refusal(400, Family.INVALID_REQUEST, "invalid_request_error", "The request is not valid.")
+UNKNOWN_PATH = Refusal(404, Family.NOT_FOUND, "not_found", "There is nothing at this path.")
+MODEL_NOT_FOUND = Refusal(
+    404,
+    Family.NOT_FOUND,
+    "model_not_found",
+    "The model does not exist, or this key may not call it.",
+    param="model",
+)
+KEY_QUOTA = Refusal(
+    402,
+    Family.BILLING,
+    "insufficient_quota",
+    "This API key has reached its spending cap.",
+    "api_key_quota_exceeded",
+)
+WALLET = Refusal(402, Family.BILLING, "insufficient_quota", "The account's balance is too low.", "billing_shortfall")
+LEDGER_AWAY = Refusal(
+    503,
+    Family.UNAVAILABLE,
+    "service_unavailable",
+    "The gateway cannot check balances at the moment. Nothing was charged.",
+    "ledger_unavailable",
+    retry_after_seconds=2,
+)
+INTERNAL = Refusal(500, Family.INTERNAL, "internal_error", "The gateway made an error. Nothing was charged.")

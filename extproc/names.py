@@ -1,0 +1,44 @@
+"""Names that cross a process boundary, each written once: headers, metadata namespaces, clusters.
+
+`envoy/envoy.yaml` spells the same names; `tests/test_names.py` compares.
+"""
+
+REQUEST_ID_HEADER = "x-request-id"
+"""Envoy makes it for every request; it is the id of the hold, the trace and the usage record."""
+
+PUBLIC_REQUEST_ID_HEADER = "x-tollgate-request-id"
+"""The same id, on every answer to the caller."""
+
+CREDENTIAL_HEADERS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
+"""Where a caller may put a key, and what must never travel from one party to another."""
+
+CREDENTIAL_QUERY = "key"
+"""Gemini clients may put the key in the query string."""
+
+CHAIN_NAMESPACE = "tollgate.chain"
+"""Typed metadata: the `PriorityGroupsOverride` that Envoy's cluster specifier reads."""
+
+METADATA_NAMESPACE = "tollgate"
+"""Untyped metadata: what admit decided, read again by settle, the access log and the channels' Lua."""
+
+LIFTED_NAMESPACE = "tollgate.usage"
+"""Untyped metadata: usage fields that `json_to_metadata` and `sse_to_metadata` lift out of answers."""
+
+USAGE_NAMESPACE = "envoy.ai.token_usage"
+"""Typed metadata: the `TokenUsage` that Envoy's AI protocol manager reads out of answers."""
+
+META_CALLER = "caller"
+META_DIALECT = "dialect"
+META_QUOTE = "quote"
+META_PATHS = "paths"
+META_MODELS = "models"
+META_MODEL_START = "model_start"
+META_MODEL_END = "model_end"
+
+DETAILS_PREFIX = "tollgate_"
+"""Response code details of every refusal by the sidecar, so that Envoy's local replies leave it as it is."""
+
+SIDECAR_CLUSTER = "sidecar"
+NO_CHANNEL_CLUSTER = "no_channel"
+CHANNEL_CLUSTER_PREFIX = "channel_"
+"""A channel's Envoy cluster is this and its name: no channel can take the name of an internal cluster."""

@@ -1,0 +1,67 @@
+"""Every name in Redis, once.
+
+What belongs to an owner carries the hash tag of the owner's bucket, `tg:{b17}:…`, and so lives in one slot of a Redis
+Cluster, where one script can read and write all of it. Outside stand only look-ups that can be rebuilt, and the lease.
+"""
+
+from extproc.core.ledger import Account
+
+OWNERS = "tg:owners"
+"""Set of every owner that was ever given a key."""
+
+SWEEPER_LEASE = "tg:lease:sweeper"
+
+
+def by_digest(digest: str) -> str:
+    """Hash `owner`, `key_id`: whose key has this HMAC."""
+    return f"tg:digest:{digest}"
+
+
+def owner_of(key_id: str) -> str:
+    """String: the owner of a key."""
+    return f"tg:owner:{key_id}"
+
+
+def hold_prefix(bucket: int) -> str:
+    """What the names of all holds of a bucket begin with."""
+    return f"tg:{{b{bucket}}}:hold:"
+
+
+def hold(bucket: int, hold_id: str) -> str:
+    """Hash: a hold, or what is remembered of it once it has ended."""
+    return hold_prefix(bucket) + hold_id
+
+
+def due(bucket: int) -> str:
+    """Sorted set: the ids of live holds by deadline."""
+    return f"tg:{{b{bucket}}}:due"
+
+
+def usage(bucket: int) -> str:
+    """Stream: the usage log, an outbox."""
+    return f"tg:{{b{bucket}}}:usage"
+
+
+def account(bucket: int, of: Account) -> str:
+    """Hash `limit`, `held`, `used`, in nano-USD."""
+    return f"tg:{{b{bucket}}}:account:{of.kind}:{of.name}"
+
+
+def key(bucket: int, key_id: str) -> str:
+    """Hash `status`, `revision`, `record` (JSON)."""
+    return f"tg:{{b{bucket}}}:key:{key_id}"
+
+
+def keys_of(bucket: int, owner: str) -> str:
+    """Set: the ids of an owner's keys."""
+    return f"tg:{{b{bucket}}}:keys:{owner}"
+
+
+def entries(bucket: int, owner: str) -> str:
+    """Stream: what went into an owner's wallet."""
+    return f"tg:{{b{bucket}}}:entries:{owner}"
+
+
+def references(bucket: int, owner: str) -> str:
+    """Hash: the limit after each of an owner's top-ups, by its reference."""
+    return f"tg:{{b{bucket}}}:references:{owner}"

@@ -1,0 +1,117 @@
+"""The ledger in Redis: each verb is one script. What the scripts decide is specified by `MemoryLedger`."""
+
+from extproc.core.ledger import (
+    KEEP_MS,
+    SHORTFALL,
+    SWEEPER,
+    Account,
+    AccountKind,
+    Balance,
+    End,
+    EndResult,
+    Hold,
+    HoldResult,
+    Outcome,
+    State,
+    TopUpResult,
+    bucket_of,
+)
+from extproc.core.money import MAX_ACCOUNT_NANO
+from extproc.store import keys, scripts
+from extproc.store.connection import Connection
+
+FORGET_MS = KEEP_MS + 3_600_000
+"""How long Redis remembers an ended hold: an hour more than promised, as its clock is not that of the workers."""
+
+
+class RedisLedger:
+    """A `Ledger` over one connection."""
+
+    def __init__(self, redis: Connection) -> None:
+        self._redis = redis
+
+    async def hold(self, hold: Hold) -> HoldResult:
+        """Take the amount out of every account, or out of none."""
+        bucket = bucket_of(hold.owner)
+        outcome, *sums = await self._redis.script(
+            scripts.HOLD,
+            [
+                keys.hold(bucket, hold.hold_id),
+                keys.due(bucket),
+                keys.key(bucket, hold.key_id),
+                *(keys.account(bucket, account) for account in hold.accounts),
+            ],
+            [
+                hold.hold_id,
+                hold.owner,
+                hold.key_id,
+                hold.key_revision,
+                hold.amount_nano,
+                hold.deadline_ms,
+                hold.record,
+                MAX_ACCOUNT_NANO,
+                *(SHORTFALL[account.kind] for account in hold.accounts),
+            ],
+        )
+        if not sums:
+            return HoldResult(Outcome(outcome))
+        limit_nano, held_nano, used_nano = map(int, sums)
+        return HoldResult(Outcome(outcome), limit_nano - held_nano - used_nano)
+
+    async def end(self, end: End) -> EndResult:
+        """Report an end: settle or release."""
+        bucket = bucket_of(end.owner)
+        outcome, state, charged_nano, late = await self._redis.script(
+            scripts.END,
+            [
+                keys.hold(bucket, end.hold_id),
+                keys.due(bucket),
+                keys.usage(bucket),
+                *(keys.account(bucket, account) for account in end.accounts),
+            ],
+            [
+                end.hold_id,
+                end.owner,
+                end.state.value,
+                end.cost_nano,
+                end.now_ms,
+                end.deadline_ms + KEEP_MS,
+                max(end.now_ms, end.deadline_ms) + FORGET_MS,
+                end.deadline_ms,
+                end.reporter,
+                end.record,
+                MAX_ACCOUNT_NANO,
+            ],
+        )
+        return EndResult(Outcome(outcome), State(state), charged_nano, bool(late))
+
+    async def expire_due(self, bucket: int, now_ms: int, limit: int) -> list[str]:
+        """Expire up to `limit` holds of one bucket whose deadline has passed, the oldest first; their ids."""
+        expired: list[str] = await self._redis.script(
+            scripts.EXPIRE_DUE,
+            [keys.due(bucket), keys.usage(bucket)],
+            [now_ms, limit, now_ms + FORGET_MS, keys.hold_prefix(bucket), SWEEPER],
+        )
+        return expired
+
+    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int) -> TopUpResult:
+        """Put money into a wallet, once per reference. Raises `ValueError` unless the amount is positive."""
+        if amount_nano <= 0:
+            raise ValueError("a top-up must be more than 0")
+        bucket = bucket_of(owner)
+        outcome, limit_nano = await self._redis.script(
+            scripts.TOP_UP,
+            [
+                keys.account(bucket, Account(AccountKind.WALLET, owner)),
+                keys.references(bucket, owner),
+                keys.entries(bucket, owner),
+            ],
+            [amount_nano, reference, now_ms, MAX_ACCOUNT_NANO],
+        )
+        return TopUpResult(Outcome(outcome), int(limit_nano))
+
+    async def balance(self, owner: str, account: Account) -> Balance:
+        """The sums of one account."""
+        name = keys.account(bucket_of(owner), account)
+        sums = await self._redis.execute("HMGET", name, "limit", "held", "used")
+        return Balance(*(int(nano or 0) for nano in sums))

@@ -1,0 +1,28 @@
+"""The Lua scripts, one per verb, as Redis knows them: by the SHA-1 of their source."""
+
+from dataclasses import dataclass
+from hashlib import sha1
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script's source and the name Redis gives it."""
+
+    source: str
+    sha: str
+
+    @classmethod
+    def read(cls, verb: str) -> "Script":
+        """The script beside this module."""
+        source = Path(__file__).with_name(f"{verb}.lua").read_text(encoding="utf-8")
+        return cls(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+HOLD = Script.read("hold")
+END = Script.read("end")
+EXPIRE_DUE = Script.read("expire_due")
+TOP_UP = Script.read("top_up")
+PUT_KEY = Script.read("put_key")
+
+ALL = (HOLD, END, EXPIRE_DUE, TOP_UP, PUT_KEY)

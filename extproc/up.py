@@ -1,0 +1,183 @@
+"""`tollgate up` and `tollgate serve`: every process of one machine, started in order and ended in order.
+
+Redis ─▶ demo vendor ─▶ workers ─▶ Envoy ─▶ ready          Ctrl-C: the same backwards, Envoy drained first
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+
+import structlog
+
+from extproc import envoy_admin
+from extproc.binaries import envoy_binary, redis_binary
+from extproc.compiler.install import write_run_folder
+from extproc.config.load import Loaded, load
+from extproc.errors import ConfigError, LedgerUnavailable
+from extproc.settings import Settings
+from extproc.store.connection import Connection
+from extproc.supervisor import Child, until
+
+log = structlog.get_logger()
+
+DRAIN_SECONDS = 10.0
+"""How long requests that are under way may go on after Ctrl-C."""
+
+
+@contextlib.asynccontextmanager
+async def everything(settings: Settings, demo: bool) -> AsyncIterator[tuple[Loaded, Sequence[Child]]]:
+    """Run all processes; inside, they are ready. Raises `ConfigError` or `ChildFailed`, with nothing left running."""
+    _require_free(settings.listen, settings.port, "the gateway", "PORT=…, or --port")
+    if demo:
+        _require_free("127.0.0.1", settings.demo_port, "the demo vendor", "DEMO_PORT=…, or --demo-port")
+    loaded = load(settings.config, settings.environment(), require_credentials=True)
+    with _sole_user(settings.data):
+        version = _fresh_run_folder(settings, loaded)
+        async with contextlib.AsyncExitStack() as stack:
+            children = []
+            if settings.embedded_redis:
+                children.append(await _start(stack, _redis(settings)))
+                await until(lambda: _redis_answers(settings), "Redis", children)
+            if demo:
+                children.append(await _start(stack, _demo_vendor(settings)))
+            children += [await _start(stack, _worker(settings, index)) for index in range(settings.workers)]
+            envoy = await _start(stack, _envoy(settings))
+            children.append(envoy)
+            stack.push_async_callback(_drain, settings.run / "admin.sock")
+            await until(lambda: _envoy_serves(settings, version), "Envoy", children)
+            yield loaded, children
+
+
+@contextlib.asynccontextmanager
+async def sidecar(settings: Settings) -> AsyncIterator[tuple[Loaded, Sequence[Child]]]:
+    """Run the workers alone, for an Envoy and a Redis that are run elsewhere; its files are in the run folder."""
+    loaded = load(settings.config, settings.environment(), require_credentials=True)
+    with _sole_user(settings.data):
+        _fresh_run_folder(settings, loaded)
+        async with contextlib.AsyncExitStack() as stack:
+            children = [await _start(stack, _worker(settings, index)) for index in range(settings.workers)]
+            yield loaded, children
+
+
+async def run_until_stopped(children: Sequence[Child], on_stop: Callable[[], None]) -> None:
+    """Keep all children running until SIGINT or SIGTERM. Raises `ChildFailed` when one cannot be kept."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    watchers = [asyncio.create_task(child.keep_running()) for child in children]
+    waiting = asyncio.create_task(stopped.wait())
+    try:
+        done, _ = await asyncio.wait([waiting, *watchers], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        on_stop()
+    finally:
+        for child in children:
+            child.let_end()
+        for task in (waiting, *watchers):
+            task.cancel()
+        await asyncio.gather(waiting, *watchers, return_exceptions=True)
+
+
+def _require_free(address: str, port: int, what: str, how: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            raise ConfigError(f"Port {port} for {what} cannot be had ({error.strerror}). Set another: {how}") from error
+
+
+@contextlib.contextmanager
+def _sole_user(data: Path) -> Iterator[None]:
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = f"Another tollgate runs with the data folder {data}. Set another: DATA=…, or --data"
+            raise ConfigError(message) from None
+        yield
+
+
+def _fresh_run_folder(settings: Settings, loaded: Loaded) -> str:
+    """Write what Envoy reads; the version of the clusters that it should come to serve."""
+    shutil.rmtree(settings.run, ignore_errors=True)
+    settings.run.mkdir(parents=True, mode=0o700)
+    return write_run_folder(
+        settings.run, loaded.catalog, workers=settings.workers, listen=settings.listen, port=settings.port
+    )
+
+
+async def _start(stack: contextlib.AsyncExitStack, child: Child) -> Child:
+    await child.start()
+    stack.push_async_callback(child.stop)
+    return child
+
+
+def _redis(settings: Settings) -> Child:
+    """Balances are money: every write is in the append-only file before it is answered, and on disk within a second."""
+    folder = settings.data / "redis"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    options = {
+        "port": "0",
+        "unixsocket": "../run/redis.sock",
+        "unixsocketperm": "600",
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+    }
+    arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+    return Child("Redis", [str(redis_binary()), *arguments], settings.logs / "redis.log", cwd=folder)
+
+
+def _demo_vendor(settings: Settings) -> Child:
+    command = [sys.executable, "-m", "extproc.simulator", "--port", str(settings.demo_port)]
+    return Child("demo vendor", command, settings.logs / "demo-vendor.log", cwd=settings.run)
+
+
+def _worker(settings: Settings, index: int) -> Child:
+    command = [sys.executable, "-m", "extproc.app", "--index", str(index)]
+    command += ["--config", str(settings.config), "--data", str(settings.data), "--redis", settings.redis_url]
+    name = f"worker-{index}"
+    return Child(name, command, settings.logs / f"{name}.log", settings.run, settings.environment())
+
+
+def _envoy(settings: Settings) -> Child:
+    command = [str(envoy_binary()), "-c", "envoy.yaml", "--log-level", "warning", "--concurrency", "2"]
+    command += ["--disable-hot-restart"]
+    return Child("Envoy", command, settings.logs / "envoy.log", settings.run, settings.environment())
+
+
+async def _redis_answers(settings: Settings) -> bool:
+    connection = Connection(settings.redis_url)
+    try:
+        await connection.execute("PING")
+    except LedgerUnavailable:
+        return False
+    finally:
+        await connection.aclose()
+    return True
+
+
+async def _envoy_serves(settings: Settings, version: str) -> bool:
+    return await asyncio.to_thread(envoy_admin.is_ready, settings.run / "admin.sock", version, settings.workers)
+
+
+async def _drain(admin_socket: Path) -> None:
+    """Let requests that are under way end; new connections are refused meanwhile."""
+    active = "http.edge.downstream_rq_active"
+    with contextlib.suppress(OSError, TimeoutError):
+        await asyncio.to_thread(envoy_admin.ask, admin_socket, "/drain_listeners?graceful&skip_exit", "POST")
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while (await asyncio.to_thread(envoy_admin.stats, admin_socket, active)).get(active) != "0":
+                await asyncio.sleep(0.1)

@@ -1,0 +1,205 @@
+"""admit: the headers say who, the body says what; the hold is taken, and the chain handed to Envoy.
+
+The stream ends with the last answer: the sidecar keeps nothing of a request under way, so its death breaks none.
+"""
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import grpc
+import msgspec
+import structlog
+
+from extproc.core import identity
+from extproc.core.catalog import Catalog
+from extproc.core.chain import Attempt, build_chain, visible_models
+from extproc.core.identity import KeyRecord, Keyring
+from extproc.core.ledger import Hold, HoldResult, Ledger, Outcome
+from extproc.core.money import format_usd
+from extproc.core.quote import Quote, make_quote
+from extproc.dialects.bodies import Body, read_body
+from extproc.dialects.routes import ModelList, Route, dialect_of, find_route
+from extproc.errors import (
+    INTERNAL,
+    INVALID_KEY,
+    INVALID_REQUEST,
+    KEY_DISABLED,
+    KEY_QUOTA,
+    LEDGER_AWAY,
+    MODEL_NOT_FOUND,
+    NO_KEY,
+    UNKNOWN_PATH,
+    WALLET,
+    LedgerUnavailable,
+    Refusal,
+)
+from extproc.wire import codec, replies
+from extproc.wire.pb.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+Stream = grpc.aio.ServicerContext[ProcessingRequest, ProcessingResponse]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A request whose key and path are known; its body is yet to come."""
+
+    head: codec.RequestHead
+    digest: str
+    key: KeyRecord
+    route: Route
+    catalog: Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Decides on requests. Collaborators only; nothing of a request is kept here."""
+
+    catalog: Callable[[], Catalog]
+    keyring: Keyring
+    ledger: Ledger
+    pepper: bytes
+    now_ms: Callable[[], int]
+    draw: random.Random
+
+    async def serve(self, first: ProcessingRequest, stream: Stream) -> None:
+        """Answer one request's headers, then its body."""
+        head = codec.read_head(first)
+        known = await _guarded(self._on_headers(head), head)
+        if isinstance(known, ProcessingResponse):
+            await stream.write(known)
+            return
+        target = identity.without_credential(head.target)
+        dialect = known.route.operation.dialect
+        await stream.write(codec.continue_headers(target, dialect, codec.Caller.of(known.key)))
+        second = await stream.read()
+        if isinstance(second, ProcessingRequest):
+            await stream.write(await _guarded(self._on_body(known, second.request_body.body), head))
+
+    async def _on_headers(self, head: codec.RequestHead) -> Known | ProcessingResponse | Refusal:
+        plaintext = identity.find_credential(head.headers, head.target)
+        if plaintext is None:
+            return NO_KEY
+        if not identity.looks_like_a_key(plaintext):
+            return INVALID_KEY
+        digest = identity.digest(self.pepper, plaintext)
+        route = find_route(head.method, identity.without_credential(head.target), head.headers)
+        key = await self._find_key(digest, fresh=isinstance(route, ModelList))
+        refusal = identity.refusal_for(key, self.now_ms())
+        if refusal or key is None:
+            return refusal or INVALID_KEY
+        if route is None:
+            return UNKNOWN_PATH
+        catalog = self.catalog()
+        if isinstance(route, ModelList):
+            return replies.list_models(route.dialect, visible_models(catalog, key.group, route.dialect))
+        if head.ends:
+            return INVALID_REQUEST.saying("The request has no body; this path needs a JSON object.")
+        return Known(head, digest, key, route, catalog)
+
+    async def _find_key(self, digest: str, fresh: bool) -> KeyRecord | None:
+        """The key; from the cache only where a hold will check it again, and only if it may be used."""
+        key = None if fresh else await self.keyring.find(digest)
+        if identity.refusal_for(key, self.now_ms()):
+            return await self.keyring.find_fresh(digest)
+        return key
+
+    async def _on_body(self, known: Known, raw: bytes) -> ProcessingResponse | Refusal:
+        body = read_body(known.route, raw)
+        if isinstance(body, Refusal):
+            return body
+        outcome = await self._hold(known, known.key, body)
+        if outcome is Outcome.KEY_STALE:
+            key = await self.keyring.find_fresh(known.digest)
+            refusal = identity.refusal_for(key, self.now_ms())
+            if refusal or key is None:
+                return refusal or INVALID_KEY
+            outcome = await self._hold(known, key, body)
+        if isinstance(outcome, Outcome):
+            log.error("hold_impossible", request_id=known.head.request_id, outcome=outcome)
+            return INTERNAL
+        return codec.forward(_forward(outcome, known.route, body, raw)) if isinstance(outcome, Terms) else outcome
+
+    async def _hold(self, known: Known, key: KeyRecord, body: Body) -> "Terms | Refusal | Outcome":
+        """Quote and hold: the terms when held, a refusal for the caller, or an outcome that is for us to solve."""
+        ask, operation = body.ask, known.route.operation
+        chain = build_chain(known.catalog, key.groups, ask.model, operation, self.draw)
+        if not chain:
+            message = f"The model '{ask.model}' does not exist, or this key may not call it here."
+            return MODEL_NOT_FOUND.saying(message, "model")
+        model, now = known.catalog.models[ask.model], self.now_ms()
+        quote = make_quote(key, ask, operation, model, chain, known.catalog.revision, now)
+        result = await self.ledger.hold(_hold_of(known.head.request_id, key, quote))
+        if result.outcome in (Outcome.HELD, Outcome.EXISTS):
+            return Terms(quote, chain)
+        return _refusal_of(result, quote) or result.outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A quote that is held, and the chain it is for."""
+
+    quote: Quote
+    chain: tuple[Attempt, ...]
+
+
+async def _guarded(
+    decision: Awaitable[T | ProcessingResponse | Refusal], head: codec.RequestHead
+) -> T | ProcessingResponse:
+    """The decision, with every refusal and every fault worded for the caller."""
+    try:
+        decided = await decision
+    except LedgerUnavailable as error:
+        log.warning("ledger_unavailable", request_id=head.request_id, error=str(error))
+        decided = LEDGER_AWAY
+    except Exception:
+        log.exception("admission_failed", request_id=head.request_id)
+        decided = INTERNAL
+    if isinstance(decided, Refusal):
+        dialect = dialect_of(head.target, head.headers)
+        return replies.refuse(decided, dialect, head.request_id)
+    return decided
+
+
+def _hold_of(request_id: str, key: KeyRecord, quote: Quote) -> Hold:
+    return Hold(
+        hold_id=request_id,
+        owner=key.owner,
+        key_id=key.key_id,
+        key_revision=key.revision,
+        accounts=key.accounts,
+        amount_nano=quote.hold_nano,
+        now_ms=quote.held_ms,
+        deadline_ms=quote.deadline_ms,
+        record=codec.encode_record(quote),
+    )
+
+
+def _refusal_of(result: HoldResult, quote: Quote) -> Refusal | None:
+    """What the caller is told of a hold that was refused; None where it is not the caller's affair."""
+    if result.outcome is Outcome.KEY_DISABLED:
+        return KEY_DISABLED
+    refusal = {Outcome.KEY_QUOTA: KEY_QUOTA, Outcome.WALLET: WALLET}.get(result.outcome)
+    if refusal is None:
+        return None
+    left = format_usd(result.available_nano or 0)
+    return refusal.saying(
+        f"{refusal.message} This request may cost up to {format_usd(quote.hold_nano)}, {left} is left."
+    )
+
+
+def _forward(terms: Terms, route: Route, body: Body, raw: bytes) -> codec.Forward:
+    paths, models = {}, {}
+    for attempt in terms.chain:
+        base_path = urlsplit(attempt.channel.base_url).path.rstrip("/")
+        paths[attempt.channel.name] = route.path_at(base_path, attempt.vendor_model)
+        if body.model_end and attempt.vendor_model != body.ask.model:
+            models[attempt.channel.name] = msgspec.json.encode(attempt.vendor_model).decode()
+    changed = None if body.forward == raw else body.forward
+    return codec.Forward(terms.quote, paths, models, body.model_start, body.model_end, changed)

@@ -1,0 +1,317 @@
+"""Envoy's messages ↔ our values: the only file that names protobuf fields.
+
+What travels in Envoy's dynamic metadata, under `names.METADATA_NAMESPACE`:
+
+    dialect                 the caller's dialect, for Envoy's own error replies
+    caller                  JSON of `Caller`, set when the key is known: a lost answer of admit can still be undone
+    quote                   JSON of `Quote`, set when the hold is taken
+    paths                   channel → path and query to ask it at
+    models                  channel → its name for the model, a JSON string, where that differs from the caller's
+    model_start, model_end  where in the forwarded body the caller's name stands
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import msgspec
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.wrappers_pb2 import UInt32Value
+
+from extproc import names
+from extproc.core.catalog import Dialect
+from extproc.core.ending import Report
+from extproc.core.identity import KeyRecord
+from extproc.core.ledger import HOLD_MS, Account
+from extproc.core.pricing import Usage
+from extproc.core.quote import Quote
+from extproc.core.record import UsageRecord
+from extproc.wire.pb.access_log_entry_pb2 import AccessLogType, HTTPAccessLogEntry
+from extproc.wire.pb.core_pb2 import HeaderValue, HeaderValueOption, Metadata
+from extproc.wire.pb.ext_proc_pb2 import (
+    BodyMutation,
+    BodyResponse,
+    CommonResponse,
+    HeaderMutation,
+    HeadersResponse,
+    ImmediateResponse,
+    ProcessingRequest,
+    ProcessingResponse,
+)
+from extproc.wire.pb.http_status_pb2 import HttpStatus, StatusCode
+from extproc.wire.pb.priority_group_pb2 import ClusterWeight, PriorityGroup, PriorityGroupsOverride
+from extproc.wire.pb.token_usage_pb2 import TokenUsage
+
+_VIA_UPSTREAM = "via_upstream"
+"""The response code details of an answer that came from a vendor and reached its own end."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """The headers of a request, names in lower case. `ends` when no body follows."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    ends: bool
+
+    @property
+    def request_id(self) -> str:
+        """Envoy's id of the request; the caller's own is removed at the edge."""
+        return self.headers.get(names.REQUEST_ID_HEADER, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asked, as far as it takes to undo a hold whose answer Envoy never got."""
+
+    owner: str
+    accounts: tuple[Account, ...]
+
+    @classmethod
+    def of(cls, key: KeyRecord) -> "Caller":
+        """The caller that a key stands for."""
+        return cls(key.owner, key.accounts)
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """What admit lets through: the quote, the chain's paths and models, the changed body (None to leave it)."""
+
+    quote: Quote
+    paths: Mapping[str, str]
+    models: Mapping[str, str]
+    model_start: int
+    model_end: int
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A finished request in the access log.
+
+    Without a quote it was never held, or admit's answer was lost: then `caller` tells on whose accounts, and
+    `refused_by_us` that there was no hold. `deadline_ms` is no earlier than the deadline of such a hold.
+    """
+
+    report: Report
+    quote: Quote | None
+    caller: Caller | None
+    refused_by_us: bool
+    deadline_ms: int
+
+
+_caller_decoder = msgspec.json.Decoder(Caller)
+_quote_decoder = msgspec.json.Decoder(Quote)
+_encoder = msgspec.json.Encoder()
+
+
+def encode_record(record: UsageRecord | Quote) -> str:
+    """The JSON that is kept in the ledger."""
+    return _encoder.encode(record).decode()
+
+
+# --- admit ------------------------------------------------------------------------------------------------------------
+
+
+def read_head(request: ProcessingRequest) -> RequestHead:
+    """The headers that admit is asked about."""
+    message = request.request_headers
+    pairs = {header.key: header.raw_value.decode("latin-1") or header.value for header in message.headers.headers}
+    return RequestHead(pairs.get(":method", ""), pairs.get(":path", ""), pairs, message.end_of_stream)
+
+
+def continue_headers(target: str, dialect: Dialect, caller: Caller) -> ProcessingResponse:
+    """Go on to the body; the caller's credential stays here."""
+    mutation = HeaderMutation(remove_headers=names.CREDENTIAL_HEADERS, set_headers=[_header(":path", target)])
+    response = ProcessingResponse(request_headers=HeadersResponse(response=CommonResponse(header_mutation=mutation)))
+    metadata = _metadata(response)
+    metadata[names.META_DIALECT] = dialect.value
+    metadata[names.META_CALLER] = _encoder.encode(caller).decode()
+    return response
+
+
+def forward(answer: Forward) -> ProcessingResponse:
+    """Let the request through to its chain.
+
+    Envoy picks the route again only for a header mutation; the retries it may make are one fewer than the channels. It
+    refuses a changed body whose content-length is not changed too.
+    """
+    chain = list(answer.quote.lines)
+    headers = [_header("x-envoy-max-retries", str(len(chain) - 1))]
+    if answer.body is not None:
+        headers.append(_header("content-length", str(len(answer.body))))
+    common = CommonResponse(
+        header_mutation=HeaderMutation(set_headers=headers),
+        body_mutation=None if answer.body is None else BodyMutation(body=answer.body),
+    )
+    response = ProcessingResponse(request_body=BodyResponse(response=common))
+    metadata = _metadata(response)
+    metadata[names.META_QUOTE] = _encoder.encode(answer.quote).decode()
+    metadata.get_or_create_struct(names.META_PATHS).update(answer.paths)
+    if answer.models:
+        metadata.get_or_create_struct(names.META_MODELS).update(answer.models)
+        metadata[names.META_MODEL_START] = answer.model_start
+        metadata[names.META_MODEL_END] = answer.model_end
+    response.typed_dynamic_metadata[names.CHAIN_NAMESPACE].CopyFrom(_override(chain))
+    return response
+
+
+def immediate(status: int, body: bytes, details: str, headers: Mapping[str, str]) -> ProcessingResponse:
+    """Answer at once, in Envoy's place."""
+    options = [_header("content-type", "application/json"), *(_header(*pair) for pair in headers.items())]
+    return ProcessingResponse(
+        immediate_response=ImmediateResponse(
+            status=HttpStatus(code=cast("StatusCode", status)),
+            headers=HeaderMutation(set_headers=options),
+            body=body,
+            details=details,
+        )
+    )
+
+
+def _header(name: str, value: str) -> HeaderValueOption:
+    return HeaderValueOption(
+        header=HeaderValue(key=name, raw_value=value.encode("latin-1", "replace")),
+        append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+
+
+def _metadata(response: ProcessingResponse) -> Struct:
+    return response.dynamic_metadata.get_or_create_struct(names.METADATA_NAMESPACE)
+
+
+def _override(chain: Sequence[str]) -> Any:
+    """One group per attempt, so that each retry goes to the next channel."""
+    groups = [
+        PriorityGroup(
+            name=name,
+            clusters=[ClusterWeight(cluster_name=names.CHANNEL_CLUSTER_PREFIX + name, weight=UInt32Value(value=1))],
+        )
+        for name in chain
+    ]
+    packed = Any()
+    packed.Pack(PriorityGroupsOverride(priority_groups=groups), deterministic=True)
+    return packed
+
+
+# --- settle -----------------------------------------------------------------------------------------------------------
+
+
+def read_trailers(request: ProcessingRequest, now_ms: int) -> tuple[Quote, Report] | None:
+    """What the response trailers tell, or None when only the access log can tell how it ended."""
+    quote, _ = _decided(request.metadata_context)
+    usage = _counted(request.metadata_context)
+    if quote is None or usage is None or not usage[1]:
+        return None
+    attributes: dict[str, object] = {}
+    for struct in request.attributes.values():
+        attributes.update(struct)
+    report = Report(
+        request_id=str(attributes.get("request.id", "")),
+        status=int(cast("float", attributes.get("response.code", 0))),
+        clean=True,
+        channel=_channel(str(attributes.get("xds.cluster_name", ""))),
+        usage=usage[0],
+        usage_whole=True,
+        sent_bytes=int(cast("float", attributes.get("response.size", 0))),
+        attempts=int(cast("float", attributes.get("upstream.request_attempt_count", 1))),
+        duration_ms=now_ms - quote.held_ms,
+    )
+    return quote, report
+
+
+# --- access log -------------------------------------------------------------------------------------------------------
+
+
+def read_entry(entry: HTTPAccessLogEntry) -> Ended | None:
+    """A finished request, or None for an entry that reports one still running or one nobody was admitted to."""
+    common, response = entry.common_properties, entry.response
+    if common.intermediate_log_entry or common.access_log_type not in (0, AccessLogType.DownstreamEnd):
+        return None
+    quote, caller = _decided(common.metadata)
+    if quote is None and caller is None:
+        return None
+    clean = response.response_code_details == _VIA_UPSTREAM and not (
+        common.response_flags.downstream_connection_termination or common.response_flags.downstream_remote_reset
+    )
+    counted = _counted(common.metadata) or _lifted(common.metadata, whole=clean and not (quote and quote.generates))
+    report = Report(
+        request_id=entry.request.request_id or common.stream_id,
+        status=response.response_code.value,
+        clean=clean,
+        channel=_channel(common.upstream_cluster),
+        usage=counted[0] if counted else None,
+        usage_whole=bool(counted and counted[1]),
+        sent_bytes=response.response_body_bytes,
+        attempts=max(1, common.upstream_request_attempt_count),
+        first_byte_ms=_ms(common.time_to_first_downstream_tx_byte)
+        if common.HasField("time_to_first_downstream_tx_byte")
+        else None,
+        duration_ms=_ms(common.duration),
+    )
+    return Ended(
+        report=report,
+        quote=quote,
+        caller=caller,
+        refused_by_us=response.response_code_details.startswith(names.DETAILS_PREFIX),
+        deadline_ms=common.start_time.ToMilliseconds() + _ms(common.duration) + HOLD_MS,
+    )
+
+
+def _decided(metadata: Metadata) -> tuple[Quote | None, Caller | None]:
+    ours = metadata.filter_metadata.get(names.METADATA_NAMESPACE)
+    if ours is None:
+        return None, None
+    quote, caller = ours.fields.get(names.META_QUOTE), ours.fields.get(names.META_CALLER)
+    return (
+        _quote_decoder.decode(quote.string_value) if quote else None,
+        _caller_decoder.decode(caller.string_value) if caller else None,
+    )
+
+
+def _counted(metadata: Metadata) -> tuple[Usage, bool] | None:
+    """Usage as the AI protocol manager read it, and whether it is whole. Its numbers are inclusive as ours."""
+    packed = metadata.typed_filter_metadata.get(names.USAGE_NAMESPACE)
+    if packed is None:
+        return None
+    counted = TokenUsage.FromString(packed.value)
+    if counted.extraction_status == TokenUsage.FAILED:
+        return None
+    usage = Usage.of(
+        counted.input_tokens.value,
+        counted.input_token_details.cached_tokens.value,
+        counted.input_token_details.cache_creation_tokens.value,
+        counted.output_tokens.value,
+        counted.output_token_details.reasoning_tokens.value,
+    )
+    return usage, counted.extraction_status == TokenUsage.COMPLETE
+
+
+def _lifted(metadata: Metadata, whole: bool) -> tuple[Usage, bool] | None:
+    """Usage that `json_to_metadata` and `sse_to_metadata` lifted, and whether it is whole.
+
+    Embeddings: `prompt_tokens` (OpenAI), `prompt_token_count` (Gemini), which is all there is. Anthropic's
+    `message_start`: `input_tokens`, which excludes the cached ones; its output counts only up to the cut.
+    """
+    struct = metadata.filter_metadata.get(names.LIFTED_NAMESPACE)
+    if struct is None:
+        return None
+    lifted = {name: int(value.number_value) for name, value in struct.fields.items()}
+    for name in ("prompt_tokens", "prompt_token_count"):
+        if name in lifted:
+            return Usage.of(lifted[name]), whole
+    if "input_tokens" not in lifted:
+        return None
+    read, write = lifted.get("cache_read", 0), lifted.get("cache_write", 0)
+    return Usage.of(lifted["input_tokens"] + read + write, read, write, lifted.get("output_tokens", 0)), False
+
+
+def _channel(cluster: str) -> str:
+    return cluster.removeprefix(names.CHANNEL_CLUSTER_PREFIX)
+
+
+def _ms(duration: Duration) -> int:
+    return duration.seconds * 1000 + duration.nanos // 1_000_000

@@ -1,0 +1,37 @@
+"""The compiler's output for whole catalogs, as files a person can read. `make golden` writes them anew."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from extproc.compiler.channel_filters import compile_secrets
+from extproc.compiler.clusters import compile_clusters
+from extproc.compiler.install import install, run_files
+from tests.compiler.samples import BOOTSTRAP, VALUES, read_catalog
+
+CASES = sorted((Path(__file__).parent / "cases").glob("*.in.yaml"))
+
+
+def _compiled(case: Path) -> str:
+    catalog = read_catalog(case)
+    files = {"clusters/clusters.yaml": compile_clusters(catalog)}
+    files |= {f"secrets/{name}": text for name, text in compile_secrets(catalog).items()}
+    return "".join(f"--- # {path}\n{text}" for path, text in files.items())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.removesuffix(".in.yaml"))
+def test_compiles_to_its_golden_file(case: Path) -> None:
+    """A catalog compiles to exactly the files that were reviewed."""
+    golden = case.with_name(case.name.replace(".in.", ".out."))
+    if os.environ.get("TOLLGATE_REWRITE_GOLDEN"):
+        golden.write_text(_compiled(case))
+    assert _compiled(case) == golden.read_text()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.removesuffix(".in.yaml"))
+def test_envoy_accepts_it(case: Path, tmp_path: Path) -> None:
+    """The real Envoy validates every case together with the bootstrap, and it is put in place."""
+    files = run_files(BOOTSTRAP, VALUES, read_catalog(case), workers=2)
+    install(tmp_path, files)
+    assert {path: (tmp_path / path).read_text() for path in files} == files

@@ -1,0 +1,68 @@
+"""The run folder: what Envoy would refuse never gets there, and nothing changes for it (on the real binary)."""
+
+from pathlib import Path
+
+import pytest
+
+from extproc.compiler.install import BOOTSTRAP, CLUSTERS, SIDECAR, install, run_files, write_run_folder
+from extproc.errors import ConfigError
+from tests.compiler import samples
+
+A = samples.channel_of("a", "http://127.0.0.1:9000", "env:KEY_OF_A")
+B = samples.channel_of("b", "http://127.0.0.1:9001")
+
+Snapshot = dict[str, tuple[str, int]]
+
+
+def _files(*channels: samples.Channel) -> dict[str, str]:
+    return run_files(samples.BOOTSTRAP, samples.VALUES, samples.catalog_of(*channels), workers=2)
+
+
+def _snapshot(folder: Path) -> Snapshot:
+    """Every file's text and inode: a rename shows even when the text is the same."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): (path.read_text(), path.stat().st_ino) for path in found}
+
+
+def test_writes_the_whole_folder_and_tells_the_version(tmp_path: Path) -> None:
+    """A fresh folder gets every file, the version is that of the clusters, and no candidate is left behind."""
+    version = write_run_folder(tmp_path, samples.catalog_of(A, B), workers=2, listen="127.0.0.1", port=8080)
+    assert set(_snapshot(tmp_path)) == {BOOTSTRAP, CLUSTERS, SIDECAR, "secrets/a.yaml"}
+    assert f"version_info: {version}\n" in (tmp_path / CLUSTERS).read_text()
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+FAULTS = {
+    "not YAML": (CLUSTERS, "version_info", "version_info: [", "."),
+    "a port that is none": (CLUSTERS, "port_value: 9001", "port_value: 90010", "less than or equal to 65535"),
+    "a name in a static cluster": (CLUSTERS, "address: 127.0.0.1", "address: not.an.address", "malformed IP address"),
+    "a field Envoy does not know": (CLUSTERS, "connect_timeout", "connect_tomeout", "no such field: 'connect_tomeout'"),
+    "a channel twice": (CLUSTERS, "name: channel_b", "name: channel_a", "duplicate cluster 'channel_a'"),
+    "Lua that does not load": (CLUSTERS, "local meta", "locl meta", "script load error"),
+    "a secret's file that is missing": (CLUSTERS, "secrets/a.yaml", "secrets/z.yaml", "secrets/z.yaml' does not exist"),
+    "a filter Envoy does not have": (BOOTSTRAP, "ext_proc.v3.ExternalProcessor", "ext_proc.v9.Nothing", "Nothing"),
+}
+
+
+@pytest.mark.parametrize(("path", "right", "wrong", "message"), FAULTS.values(), ids=FAULTS)
+def test_a_faulty_file_changes_nothing(tmp_path: Path, path: str, right: str, wrong: str, message: str) -> None:
+    """Envoy would apply the good part of a faulty cluster file; here not even the other files are replaced."""
+    install(tmp_path, _files(A))
+    before = _snapshot(tmp_path)
+    files = _files(A, B)
+    assert right in files[path]
+    files[path] = files[path].replace(right, wrong)
+    with pytest.raises(ConfigError, match=message):
+        install(tmp_path, files)
+    assert _snapshot(tmp_path) == before
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_a_changed_catalog_replaces_what_changed(tmp_path: Path) -> None:
+    """Only the changed file is renamed into place: Envoy loads nothing a second time."""
+    install(tmp_path, _files(A))
+    before = _snapshot(tmp_path)
+    install(tmp_path, _files(A, B))
+    after = _snapshot(tmp_path)
+    assert {path for path in after if after[path] != before.get(path)} == {CLUSTERS}
+    assert "channel_b" in after[CLUSTERS][0]

@@ -1,0 +1,226 @@
+"""What good files become."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from extproc.config.load import Loaded, load
+from extproc.core.catalog import Catalog, Channel, Dialect, Group, Member, Model, SecretRef
+from extproc.core.pricing import Rates
+from extproc.errors import ConfigError
+
+BASE = Path(__file__).parent / "base"
+EXAMPLE = Path(__file__).parents[2] / "config"
+ENV = {"OPENAI_API_KEY": "sk-openai", "SPARE_API_KEY": "sk-spare"}
+
+OPENAI = Channel(
+    "openai",
+    Dialect.OPENAI,
+    "https://api.openai.com/v1",
+    SecretRef("env", "OPENAI_API_KEY"),
+    {"gpt-5-mini": "gpt-5-mini", "fast": "gpt-5-nano"},
+)
+SPARE = Channel(
+    "spare",
+    Dialect.OPENAI,
+    "https://spare.example.com/v1",
+    SecretRef("env", "SPARE_API_KEY"),
+    {"gpt-5-mini": "gpt-5-mini"},
+)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A copy of the base files, to be changed."""
+    return Path(shutil.copytree(BASE, tmp_path / "config"))
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    """Replace what the file holds exactly once."""
+    text = file.read_text()
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new))
+
+
+def test_everything_the_files_say_is_in_the_catalog() -> None:
+    """Channels, models with all five rates, and groups come out as they were written, defaults filled in."""
+    catalog = load(BASE, ENV).catalog
+    assert catalog.channels == {"openai": OPENAI, "spare": SPARE}
+    assert catalog.models == {
+        "gpt-5-mini": Model(
+            "gpt-5-mini", Rates(250_000_000, 25_000_000, 250_000_000, 2_000_000_000, 2_000_000_000), True, 16_384
+        ),
+        "fast": Model("fast", Rates(50_000_000, 50_000_000, 50_000_000, 400_000_000, 400_000_000), True, 8_192),
+        "embedding": Model("embedding", Rates(20_000_000, 20_000_000, 20_000_000, 0, 0), False, 0),
+    }
+    members = (Member(OPENAI, 0, 1), Member(SPARE, 1, 3))
+    assert catalog.groups == {"default": Group("default", 950_000, frozenset({"gpt-5-mini", "fast"}), members)}
+
+
+@pytest.mark.parametrize(
+    ("price", "rates"),
+    [
+        ("{input: 2}", Rates(2, 2, 2, 0, 0)),
+        ("{input: 2, cache_read: 0, cache_write: 0}", Rates(2, 0, 0, 0, 0)),
+        ("{input: 2, cache_read: 1, cache_write: 3}", Rates(2, 1, 3, 0, 0)),
+    ],
+)
+def test_cache_rates(price: str, rates: Rates, config: Path) -> None:
+    """A cache rate that is not written is the input's; one that is written as zero is zero."""
+    edit(config / "models.yaml", "{input: 0.02}", price)
+    per_dollar = 1_000_000_000
+    written = Rates(*(per_dollar * getattr(rates, field.name) for field in dataclasses.fields(rates)))
+    assert load(config, ENV).catalog.models["embedding"].rates == written
+
+
+@pytest.mark.parametrize(
+    ("price", "output", "reasoning"),
+    [("{input: 0, output: 0}", 0, 0), ("{input: 0, output: 2, reasoning: 0}", 2_000_000_000, 0)],
+)
+def test_free_output_is_still_output(price: str, output: int, reasoning: int, config: Path) -> None:
+    """A model with an output price of zero generates, for nothing."""
+    edit(config / "models.yaml", "{input: 0.05, output: 0.40}", price)
+    assert load(config, ENV).catalog.models["fast"] == Model("fast", Rates(0, 0, 0, output, reasoning), True, 8_192)
+
+
+def test_catalog_cannot_be_changed() -> None:
+    """The catalog's mappings are read-only, so a request sees one snapshot from start to end."""
+    catalog = load(BASE, ENV).catalog
+    assert all(isinstance(part, MappingProxyType) for part in (catalog.channels, catalog.models, catalog.groups))
+
+
+def test_optional_channel_without_credential_is_left_out_with_a_note() -> None:
+    """The channel is gone from the catalog and from its groups, and the note says what is missing."""
+    loaded = load(BASE, {"OPENAI_API_KEY": "sk-openai"})
+    assert loaded.notes == ["channel spare is left out: SPARE_API_KEY is not set"]
+    assert list(loaded.catalog.channels) == ["openai"]
+    assert loaded.catalog.groups["default"].members == (Member(OPENAI, 0, 1),)
+
+
+def test_group_keeps_only_models_that_are_still_served(config: Path) -> None:
+    """A model whose every channel is left out is not offered, also where the group lists it."""
+    edit(config / "groups.yaml", "    channels:", "    models: [gpt-5-mini, fast]\n    channels:")
+    edit(config / "channels.yaml", "env:OPENAI_API_KEY", "env:OPENAI_API_KEY\n    optional: true")
+    catalog = load(config, {"SPARE_API_KEY": "sk-spare"}).catalog
+    assert catalog.groups["default"].models == {"gpt-5-mini"}
+
+
+def test_group_without_a_channel_is_a_note_while_another_has_one(config: Path) -> None:
+    """One group that has lost its channels does not stop the others."""
+    with (config / "groups.yaml").open("a") as file:
+        file.write("  lonely:\n    channels: [{channel: spare}]\n")
+    loaded = load(config, {"OPENAI_API_KEY": "sk-openai"})
+    assert loaded.notes == [
+        "channel spare is left out: SPARE_API_KEY is not set",
+        "group lonely has no channel left",
+    ]
+    assert loaded.catalog.groups["lonely"] == Group("lonely", 1_000_000, frozenset(), ())
+
+
+def test_check_without_credentials_takes_every_channel() -> None:
+    """CI has no secrets: nothing is looked for, nothing is left out, and the verdict is the same everywhere."""
+    loaded = load(BASE, {}, require_credentials=False)
+    assert loaded == Loaded(load(BASE, ENV).catalog, [])
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
+        load(BASE, {})
+
+
+def test_credential_in_a_file(config: Path, tmp_path: Path) -> None:
+    """A credential may be in a file, which is looked at but not kept."""
+    key = tmp_path / "openai-key"
+    key.write_text("sk-openai\n")
+    edit(config / "channels.yaml", "env:OPENAI_API_KEY", f"file:{key}")
+    catalog = load(config, {}).catalog
+    assert catalog.channels["openai"].credential == SecretRef("file", str(key))
+    assert "sk-openai" not in repr(catalog)
+
+
+def recommented(config: Path) -> None:
+    """Comments, layout and the order of keys."""
+    text = (config / "models.yaml").read_text()
+    head, *entries = text.replace("models:", "models: # the prices").split("\n  gpt-5-mini:")
+    (config / "models.yaml").write_text(
+        f"# a comment\n{head}\n  embedding: {{price: {{input: 0.020}}}}"
+        + "\n  fast: {max_output_tokens: 8192, price: {output: 0.4, input: 5e-2}}\n  gpt-5-mini:"
+        + entries[0].split("  fast:")[0]
+    )
+
+
+SAME: list[Callable[[Path], None]] = [
+    recommented,
+    lambda config: edit(config / "groups.yaml", "0.95", "0.950"),
+    lambda config: edit(config / "groups.yaml", "{channel: openai}", "{weight: 1, channel: openai, priority: 0}"),
+    lambda config: edit(config / "channels.yaml", "https://api.openai.com/v1", "${URL:-https://api.openai.com/v1/}"),
+]
+
+DIFFERENT: list[Callable[[Path], None]] = [
+    lambda config: edit(config / "groups.yaml", "0.95", "0.96"),
+    lambda config: edit(config / "groups.yaml", "weight: 3", "weight: 4"),
+    lambda config: edit(config / "groups.yaml", "    channels:", "    models: [fast]\n    channels:"),
+    lambda config: edit(config / "models.yaml", "0.02}", "0.020000001}"),
+    lambda config: edit(config / "models.yaml", "8192", "8193"),
+    lambda config: edit(config / "channels.yaml", "fast: gpt-5-nano", "fast: gpt-5"),
+    lambda config: edit(config / "channels.yaml", "env:OPENAI_API_KEY", "env:SPARE_API_KEY"),
+    lambda config: edit(config / "channels.yaml", "https://api.openai.com/v1", "https://api.openai.com/v2"),
+]
+
+
+def revision(folder: Path, env: Mapping[str, str] = ENV) -> str:
+    """The catalog's revision."""
+    return load(folder, env).catalog.revision
+
+
+@pytest.mark.parametrize("change", SAME)
+def test_revision_stays(change: Callable[[Path], None], config: Path) -> None:
+    """Configurations that say the same have the same revision, wherever and however they are written."""
+    change(config)
+    assert revision(config) == revision(BASE)
+
+
+@pytest.mark.parametrize("change", DIFFERENT)
+def test_revision_changes(change: Callable[[Path], None], config: Path) -> None:
+    """Whatever changes what a request does or costs changes the revision."""
+    change(config)
+    assert revision(config) != revision(BASE)
+
+
+def test_revision_is_known() -> None:
+    """The revision is the same in every process and release, as usage records name it; it holds no secret's value."""
+    assert revision(BASE) == revision(BASE, {"OPENAI_API_KEY": "other", "SPARE_API_KEY": "keys"}) == "16f56078ac25"
+    assert revision(BASE, {"OPENAI_API_KEY": "sk-openai"}) != revision(BASE)
+
+
+def of_dialect(catalog: Catalog, group: str) -> set[Dialect]:
+    """The dialects that a group's channels speak."""
+    return {member.channel.dialect for member in catalog.groups[group].members}
+
+
+def test_example_runs_on_the_demo_vendor_alone() -> None:
+    """The files in `config/` need nothing: every model of every group is served by a demo channel."""
+    loaded = load(EXAMPLE, {})
+    assert [note.split(":")[0] for note in loaded.notes] == [
+        "channel openai is left out",
+        "channel anthropic is left out",
+        "channel gemini is left out",
+    ]
+    assert all(channel.credential is None for channel in loaded.catalog.channels.values())
+    assert loaded.catalog.channels["demo-openai"].base_url == "http://127.0.0.1:9100/openai/v1"
+    assert loaded.catalog.groups["default"].models == loaded.catalog.models.keys()
+    assert of_dialect(loaded.catalog, "default") == set(Dialect)
+    assert of_dialect(loaded.catalog, "claude-code") == {Dialect.ANTHROPIC}
+
+
+def test_example_takes_the_real_vendors_first() -> None:
+    """With the vendors' keys set, their channels come before the demo channels, for the same models."""
+    keys = {"OPENAI_API_KEY": "a", "ANTHROPIC_API_KEY": "b", "GEMINI_API_KEY": "c", "TOLLGATE_DEMO_PORT": "9"}
+    loaded, demo = load(EXAMPLE, keys), load(EXAMPLE, {})
+    assert loaded.notes == []
+    first = [member.channel.name for member in loaded.catalog.groups["default"].members if member.priority == 0]
+    assert first == ["openai", "anthropic", "gemini"]
+    assert loaded.catalog.channels["demo-gemini"].base_url == "http://127.0.0.1:9/gemini"
+    for name, group in demo.catalog.groups.items():
+        assert dataclasses.replace(loaded.catalog.groups[name], members=()) == dataclasses.replace(group, members=())

@@ -1,0 +1,230 @@
+"""The table of endings, line by line: what the hold becomes, and what is charged."""
+
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.core.catalog import Operation
+from extproc.core.ending import Report, conclude
+from extproc.core.ledger import State
+from extproc.core.pricing import FREE, Rates, Usage, cost_nano
+from extproc.core.quote import Quote
+from extproc.dialects import routes
+from tests.core.samples import RATES, quote, quotes, usages
+
+HOLD_NANO = 10_000_000
+INPUT_NANO = 2_000_000
+"""What the estimated input of `samples.quote` costs: 1,000 tokens."""
+
+FULL = Usage.of(500, 100, 0, 50)
+FULL_NANO = 400 * 2_000 + 100 * 500 + 50 * 8_000
+HUGE = Usage.of(500, output_tokens=10_000)
+HUGE_NANO = 500 * 2_000 + 10_000 * 8_000
+
+
+def report(
+    status: int = 200,
+    clean: bool = True,
+    channel: str = "a",
+    usage: Usage | None = None,
+    whole: bool = False,
+    sent: int = 0,
+) -> Report:
+    """A report of an answer."""
+    return Report("id-1", status, clean, channel, usage, whole, sent)
+
+
+class Ending(NamedTuple):
+    """One line of the table."""
+
+    what: str
+    report: Report
+    state: State
+    cost_nano: int
+    operation: Operation = routes.CHAT
+    stream: bool = False
+    rates: Rates = RATES
+
+
+EMBEDDING = Rates(2_000_000_000, 2_000_000_000, 2_000_000_000, 0, 0)
+
+ENDINGS = [
+    # 2xx, the vendor's usage is whole
+    Ending("whole usage", report(usage=FULL, whole=True), State.REPORTED, FULL_NANO),
+    Ending(
+        "whole usage, at half the price", report(channel="b", usage=FULL, whole=True), State.REPORTED, FULL_NANO // 2
+    ),
+    Ending("whole usage of nothing", report(usage=Usage(), whole=True), State.REPORTED, 0),
+    Ending("whole usage above the hold", report(usage=HUGE, whole=True), State.REPORTED, HUGE_NANO),
+    Ending("whole usage, bytes do not count", report(usage=FULL, whole=True, sent=10**9), State.REPORTED, FULL_NANO),
+    Ending("whole usage, then gone", report(usage=FULL, whole=True, clean=False), State.REPORTED, FULL_NANO),
+    Ending("whole usage, another 2xx", report(status=299, usage=FULL, whole=True), State.REPORTED, FULL_NANO),
+    # 2xx, cut short
+    Ending("cut before the first byte", report(clean=False), State.PARTIAL, INPUT_NANO, stream=True),
+    Ending("cut, 10 events", report(clean=False, sent=2_400), State.PARTIAL, INPUT_NANO + 80_000, stream=True),
+    Ending("cut, never above the hold", report(clean=False, sent=10**9), State.PARTIAL, HOLD_NANO, stream=True),
+    Ending("cut, at half the price", report(clean=False, channel="b"), State.PARTIAL, INPUT_NANO // 2, stream=True),
+    Ending(
+        "cut, the input is known",
+        report(clean=False, usage=Usage.of(500, 100), sent=400),
+        State.PARTIAL,
+        850_000 + 10 * 8_000,
+        routes.MESSAGES,
+        True,
+    ),
+    Ending(
+        "cut, counted output outweighs fewer bytes",
+        report(clean=False, usage=FULL, sent=40),
+        State.PARTIAL,
+        FULL_NANO,
+        routes.MESSAGES,
+        True,
+    ),
+    Ending(
+        "cut, more bytes outweigh counted output",
+        report(clean=False, usage=FULL, sent=4_000),
+        State.PARTIAL,
+        850_000 + 100 * 8_000,
+        routes.MESSAGES,
+        True,
+    ),
+    Ending(
+        "cut, counted above the hold", report(clean=False, usage=HUGE), State.PARTIAL, HOLD_NANO, routes.MESSAGES, True
+    ),
+    Ending(
+        "cut, only output counted",
+        report(clean=False, usage=Usage.of(0, output_tokens=5)),
+        State.PARTIAL,
+        INPUT_NANO + 40_000,
+        routes.GENERATE,
+        True,
+    ),
+    # 2xx, ended, but its usage says it is not whole
+    Ending("clean, usage not whole", report(usage=FULL), State.PARTIAL, FULL_NANO),
+    # 2xx, ended, no usage at all
+    Ending("no usage", report(sent=500), State.ESTIMATED, INPUT_NANO + 100 * 8_000),
+    Ending("no usage, never above the hold", report(sent=10**9), State.ESTIMATED, HOLD_NANO),
+    Ending("no usage, empty", report(), State.ESTIMATED, INPUT_NANO),
+    # bytes per token, by operation
+    Ending("chat events", report(clean=False, sent=479), State.PARTIAL, INPUT_NANO + 8_000, routes.CHAT, True),
+    Ending(
+        "Responses events", report(clean=False, sent=519), State.PARTIAL, INPUT_NANO + 8_000, routes.RESPONSES, True
+    ),
+    Ending("Anthropic events", report(clean=False, sent=79), State.PARTIAL, INPUT_NANO + 8_000, routes.MESSAGES, True),
+    Ending("Gemini events", report(clean=False, sent=39), State.PARTIAL, INPUT_NANO + 8_000, routes.GENERATE, True),
+    Ending("one piece", report(clean=False, sent=9), State.PARTIAL, INPUT_NANO + 8_000, routes.GENERATE),
+    # embeddings
+    Ending(
+        "embedding",
+        report(usage=Usage.of(700), whole=True),
+        State.REPORTED,
+        1_400_000,
+        routes.EMBEDDINGS,
+        rates=EMBEDDING,
+    ),
+    Ending(
+        "embedding, no usage: its bytes cost nothing",
+        report(sent=30_000),
+        State.ESTIMATED,
+        INPUT_NANO,
+        routes.EMBED,
+        rates=EMBEDDING,
+    ),
+    Ending(
+        "embedding by a model that could write, no usage: its bytes cost nothing either",
+        report(sent=30_000),
+        State.ESTIMATED,
+        INPUT_NANO,
+        routes.EMBEDDINGS,
+    ),
+    # free operations
+    Ending("free", report(), State.RELEASED, 0, routes.COUNT_TOKENS, rates=FREE),
+    Ending("free, with usage", report(usage=FULL, whole=True), State.RELEASED, 0, routes.COUNT_TOKENS, rates=FREE),
+    # anything else
+    *[
+        Ending(f"status {status}", report(status, usage=FULL, whole=True), State.RELEASED, 0)
+        for status in (0, 100, 199, 300, 304, 400, 401, 404, 408, 413, 429, 499, 500, 502, 503, 504)
+    ],
+    Ending("an error, cut", report(500, clean=False, sent=10**6), State.RELEASED, 0, stream=True),
+    Ending("a channel that is not in the quote", report(channel="no_channel"), State.RELEASED, 0),
+    Ending("no channel at all", report(channel=""), State.RELEASED, 0),
+]
+
+
+@pytest.mark.parametrize("ending", [pytest.param(ending, id=ending.what) for ending in ENDINGS])
+def test_an_ending(ending: Ending) -> None:
+    """An answer that ends like this brings the hold to this state, at this cost."""
+    terms = quote(ending.operation, ending.stream, HOLD_NANO, ending.rates)
+    verdict = conclude(terms, ending.report)
+    assert (verdict.state, verdict.cost_nano) == (ending.state, ending.cost_nano)
+    assert verdict.line is terms.lines.get(ending.report.channel)
+
+
+@pytest.mark.parametrize("operation", [routes.EMBEDDINGS, routes.EMBED, routes.BATCH_EMBED])
+def test_an_embedding_has_no_output_tokens(operation: Operation) -> None:
+    """The bytes of an embedding are numbers, not tokens: its estimated usage is its input alone."""
+    verdict = conclude(quote(operation, False, rates=EMBEDDING), report(sent=30_000))
+    assert verdict.usage == Usage.of(1_000)
+
+
+reports = st.builds(
+    Report,
+    request_id=st.just("id-1"),
+    status=st.sampled_from([0, 200, 204, 429, 503]) | st.integers(0, 599),
+    clean=st.booleans(),
+    channel=st.text(max_size=3),
+    usage=st.none() | usages,
+    usage_whole=st.booleans(),
+    sent_bytes=st.integers(0, 10**12),
+)
+
+
+@st.composite
+def ended(draw: st.DrawFn) -> tuple[Quote, Report]:
+    """A quote, and a report from one of its channels or from some other."""
+    terms = draw(quotes)
+    told = draw(reports)
+    channel = draw(st.sampled_from([told.channel, *terms.lines]))
+    return terms, Report("id-1", told.status, told.clean, channel, told.usage, told.usage_whole, told.sent_bytes)
+
+
+@given(ended())
+def test_no_ending_charges_what_it_should_not(case: tuple[Quote, Report]) -> None:
+    """A cost is never negative; what is not the vendor's whole usage stays within the hold; a release costs nothing."""
+    terms, told = case
+    verdict = conclude(terms, told)
+    assert verdict.cost_nano >= 0
+    assert verdict.state in (State.RELEASED, State.ESTIMATED, State.PARTIAL, State.REPORTED)
+    if verdict.state in (State.ESTIMATED, State.PARTIAL):
+        assert verdict.cost_nano <= terms.hold_nano
+    if verdict.state is State.RELEASED:
+        assert verdict.cost_nano == 0
+
+
+@given(ended())
+def test_only_an_answer_of_a_vendor_is_charged(case: tuple[Quote, Report]) -> None:
+    """Nothing is charged for a status outside 2xx, or for a channel that the quote does not know."""
+    terms, told = case
+    if not 200 <= told.status < 300 or told.channel not in terms.lines:
+        assert conclude(terms, told).state is State.RELEASED
+
+
+@given(ended())
+def test_a_whole_usage_is_charged_as_it_is(case: tuple[Quote, Report]) -> None:
+    """What the vendor counted in full is the usage of the record, and its cost is that of the line that answered."""
+    terms, told = case
+    verdict = conclude(terms, told)
+    if verdict.state is State.REPORTED:
+        line = terms.lines[told.channel]
+        assert verdict.usage == told.usage
+        assert verdict.cost_nano == cost_nano(verdict.usage, line.rates, line.multiplier_ppm)
+
+
+@given(ended())
+def test_the_usage_of_a_verdict_adds_up(case: tuple[Quote, Report]) -> None:
+    """However much of it was estimated, cached tokens are part of the input and reasoning of the output."""
+    usage = conclude(*case).usage
+    assert usage.cache_read_tokens + usage.cache_write_tokens <= usage.input_tokens
+    assert usage.reasoning_tokens <= usage.output_tokens

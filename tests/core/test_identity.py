@@ -1,0 +1,185 @@
+"""A key is found wherever a client may put it, checked, and taken out before anyone else can see it."""
+
+from dataclasses import replace
+from urllib.parse import parse_qsl, quote, unquote_plus, urlsplit
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from extproc.core.identity import (
+    KEY_START,
+    PREFIX_LENGTH,
+    KeyRecord,
+    KeyStatus,
+    digest,
+    find_credential,
+    looks_like_a_key,
+    refusal_for,
+    without_credential,
+)
+from extproc.core.ledger import Account, AccountKind
+from extproc.errors import INVALID_KEY, KEY_DISABLED, KEY_EXPIRED, Refusal
+from tests.core.samples import KEY
+
+NOW_MS = 1_700_000_000_000
+PATH = "/v1beta/models/m:generateContent"
+
+
+@pytest.mark.parametrize(
+    ("headers", "path", "found"),
+    [
+        pytest.param({"authorization": "Bearer sk-1"}, PATH, "sk-1", id="bearer"),
+        pytest.param({"authorization": "bearer sk-1"}, PATH, "sk-1", id="the scheme in any case"),
+        pytest.param({"authorization": "Bearer   sk-1 "}, PATH, "sk-1", id="blanks around it"),
+        pytest.param({"x-api-key": "sk-1"}, PATH, "sk-1", id="x-api-key"),
+        pytest.param({"x-goog-api-key": "sk-1"}, PATH, "sk-1", id="x-goog-api-key"),
+        pytest.param({}, PATH + "?key=sk-1", "sk-1", id="query"),
+        pytest.param({}, PATH + "?alt=sse&key=sk-1&x=", "sk-1", id="query among others"),
+        pytest.param({}, PATH + "?key=sk%2D1", "sk-1", id="query, percent-encoded"),
+        pytest.param({}, PATH, None, id="nowhere"),
+        pytest.param({}, PATH + "?monkey=sk-1", None, id="another parameter"),
+        pytest.param({}, "/v1/key=sk-1", None, id="in the path, not the query"),
+        pytest.param({}, PATH + "?key=", None, id="an empty parameter"),
+        pytest.param({"authorization": "Basic c2s="}, PATH, None, id="another scheme"),
+        pytest.param({"authorization": "sk-1"}, PATH, None, id="no scheme"),
+        pytest.param({"authorization": "Bearer "}, PATH, None, id="an empty bearer"),
+        pytest.param({"x-api-key": ""}, PATH, None, id="an empty header"),
+        pytest.param({"cookie": "key=sk-1"}, PATH, None, id="another header"),
+        pytest.param({"authorization": "Basic c2s=", "x-api-key": "sk-1"}, PATH, "sk-1", id="Basic is passed over"),
+        pytest.param({"x-api-key": "", "x-goog-api-key": "sk-1"}, PATH, "sk-1", id="an empty header is passed over"),
+    ],
+)
+def test_a_credential_is_found(headers: dict[str, str], path: str, found: str | None) -> None:
+    """The caller's key is read from each place where a client may put it, and from nowhere else."""
+    assert find_credential(headers, path) == found
+
+
+@pytest.mark.parametrize("missing", range(4))
+def test_the_places_have_an_order(missing: int) -> None:
+    """With several keys the first of Authorization, x-api-key, x-goog-api-key and the query counts."""
+    places = {"authorization": "Bearer sk-0", "x-api-key": "sk-1", "x-goog-api-key": "sk-2"}
+    headers = dict(list(places.items())[missing:])
+    assert find_credential(headers, PATH + "?key=sk-3") == f"sk-{missing}"
+
+
+parameter = st.tuples(st.text(st.characters(codec="ascii")), st.text(st.characters(codec="ascii")))
+raw_query = st.lists(st.from_regex(r"[A-Za-z0-9._~%+=-]{0,8}", fullmatch=True), max_size=5)
+
+
+@given(st.lists(parameter, max_size=4), st.text(st.characters(codec="ascii"), min_size=1))
+def test_a_path_without_its_credential_keeps_everything_else(pairs: list[tuple[str, str]], key: str) -> None:
+    """Whatever parameters stand around the key, they keep their order and their values."""
+    others = [(name, value) for name, value in pairs if name != "key"]
+    sent = [*others[:1], ("key", key), *others[1:]]
+    query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in sent)
+    left = without_credential(f"{PATH}?{query}")
+    assert urlsplit(left).path == PATH
+    assert parse_qsl(urlsplit(left).query, keep_blank_values=True) == others
+
+
+@given(raw_query)
+@example(["%6bey=sk-1"])
+@example(["key", "key="])
+@example(["alt=sse", "key=sk-1", "k%65y=sk-2"])
+def test_no_spelling_of_the_parameter_is_left(parts: list[str]) -> None:
+    """No parameter that a vendor would decode to `key` remains, however its name was written."""
+    left = without_credential(f"{PATH}?{'&'.join(parts)}")
+    names = [unquote_plus(part.partition("=")[0]) for part in urlsplit(left).query.split("&")]
+    assert "key" not in names
+
+
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        (PATH, PATH),
+        (PATH + "?alt=sse", PATH + "?alt=sse"),
+        (PATH + "?key=sk-1", PATH),
+        (PATH + "?alt=sse&key=sk-1", PATH + "?alt=sse"),
+        (PATH + "?key=sk-1&alt=sse", PATH + "?alt=sse"),
+        (PATH + "?key=sk-1&key=sk-2", PATH),
+        (PATH + "?monkey=a%20b", PATH + "?monkey=a%20b"),
+        (PATH + "?q=%ff&key=sk-1", PATH + "?q=%ff"),
+        ("/v1/models/a%2Fb?key=sk-1", "/v1/models/a%2Fb"),
+        ("/v1/key=sk-1", "/v1/key=sk-1"),
+        ("//[/v1/messages?key=sk-1", "//[/v1/messages"),
+    ],
+)
+def test_a_path_without_its_credential(path: str, left: str) -> None:
+    """The key goes, the rest of the path stays as it was sent."""
+    assert without_credential(path) == left
+
+
+@given(st.lists(st.sampled_from([*"/[]?&#%=;:@é", "key="])).map("".join))
+def test_any_target_can_be_read(target: str) -> None:
+    """No target is a fault, however little it looks like a URL."""
+    find_credential({}, f"/{target}")
+    without_credential(f"/{target}")
+
+
+@pytest.mark.parametrize(
+    ("plaintext", "is_one"),
+    [
+        ("sk-" + "a" * 17, True),
+        ("sk-" + "a" * 16, False),
+        ("sk-" + "a" * 197, True),
+        ("sk-" + "a" * 198, False),
+        ("pk-" + "a" * 40, False),
+        ("SK-" + "a" * 40, False),
+        ("sk-" + "é" * 40, False),
+        ("", False),
+    ],
+)
+def test_what_looks_like_a_key(plaintext: str, is_one: bool) -> None:
+    """Only what has the form of a key, between 20 and 200 ASCII characters, is looked up."""
+    assert looks_like_a_key(plaintext) is is_one
+
+
+def test_a_digest_is_hmac_sha256() -> None:
+    """The digest of a known text under a known pepper is the published one."""
+    known = "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8"
+    assert digest(b"key", "The quick brown fox jumps over the lazy dog") == known
+
+
+@given(st.binary(min_size=1), st.text(st.characters(codec="ascii")))
+def test_a_digest_depends_on_the_pepper_and_the_key(pepper: bytes, plaintext: str) -> None:
+    """Another pepper or another key has another digest, and the key is not in it."""
+    known = digest(pepper, KEY_START + plaintext)
+    assert known != digest(pepper + b"x", KEY_START + plaintext)
+    assert known != digest(pepper, KEY_START + plaintext + "x")
+    assert KEY_START not in known
+
+
+@pytest.mark.parametrize(
+    ("key", "refusal"),
+    [
+        pytest.param(None, INVALID_KEY, id="unknown"),
+        pytest.param(KEY, None, id="active"),
+        pytest.param(replace(KEY, status=KeyStatus.DISABLED), KEY_DISABLED, id="disabled"),
+        pytest.param(replace(KEY, expires_ms=NOW_MS + 1), None, id="not yet expired"),
+        pytest.param(replace(KEY, expires_ms=NOW_MS), KEY_EXPIRED, id="expires now"),
+        pytest.param(replace(KEY, expires_ms=1), KEY_EXPIRED, id="expired"),
+        pytest.param(
+            replace(KEY, status=KeyStatus.DISABLED, expires_ms=1), KEY_DISABLED, id="disabled outweighs expired"
+        ),
+    ],
+)
+def test_why_a_key_is_refused(key: KeyRecord | None, refusal: Refusal | None) -> None:
+    """Each state of a key has its own refusal, and an active one has none."""
+    assert refusal_for(key, NOW_MS) is refusal
+
+
+def test_a_key_draws_on_its_cap_and_then_on_its_owners_wallet() -> None:
+    """The accounts of a key are in the order in which they may refuse."""
+    assert KEY.accounts == (Account(AccountKind.KEY, "key_1"), Account(AccountKind.WALLET, "alice"))
+
+
+def test_the_keys_own_group_comes_first() -> None:
+    """A key's groups are its own and then its fallback groups, in their order."""
+    assert replace(KEY, group="g", fallback_groups=("f1", "f2")).groups == ("g", "f1", "f2")
+
+
+def test_a_prefix_shows_little() -> None:
+    """What may be printed of a key is shorter than the shortest key by far."""
+    shortest = next(length for length in range(200) if looks_like_a_key("sk-".ljust(length, "a")))
+    assert len(KEY_START) < PREFIX_LENGTH <= shortest // 2

@@ -1,0 +1,476 @@
+"""The ledger as tables, one line a step, played on the specification and on the real Redis alike.
+
+    step                  | answer                 the wallet then
+
+`reported h1 45` is an `end` in that state with that cost; `at 5000` sets the clock, in milliseconds after the first
+hold. Every hold is due at 100. `log` answers the usage log so far, `key` the sums of the key's account.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from itertools import count, permutations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from extproc.core.identity import KeyRecord, KeyStatus
+from extproc.core.ledger import (
+    KEEP_MS,
+    Account,
+    AccountKind,
+    Balance,
+    End,
+    EndResult,
+    Hold,
+    Ledger,
+    Outcome,
+    State,
+    UsageEntry,
+    bucket_of,
+)
+from extproc.core.memory_ledger import MemoryLedger
+from extproc.core.money import MAX_ACCOUNT_NANO
+from extproc.store.connection import Connection
+from extproc.store.keyring import RedisKeyring
+from extproc.store.redis_ledger import RedisLedger
+from extproc.store.usage import usage_of_owner
+from tests.store.redis_server import RedisServer
+
+START_MS = 4_000_000_000_000
+"""In 2096, so that no Redis forgets a hold while a test runs."""
+
+DUE_MS = 100
+WORDS = {"MAX": MAX_ACCOUNT_NANO, "KEEP": KEEP_MS}
+
+
+def owners() -> Iterator[str]:
+    """Names of owners who share no bucket, so that each may have a hold called `h1`."""
+    taken: set[int] = set()
+    for name in (f"owner{number}" for number in count()):
+        if bucket_of(name) not in taken:
+            taken.add(bucket_of(name))
+            yield name
+
+
+@dataclass
+class Play:
+    """One owner with one key, and the steps a table may take."""
+
+    ledger: Ledger
+    put_key: Callable[[KeyRecord], Awaitable[None]]
+    usage: Callable[[str], Awaitable[list[UsageEntry]]]
+    owner: str
+    now_ms: int = START_MS
+
+    async def open(self) -> None:
+        """Give the owner a key without a cap."""
+        self.key = KeyRecord(f"key-of-{self.owner}", self.owner, "sk-", "", "g")
+        self.revision = self.key.revision
+        await self.put_key(self.key)
+
+    async def line(self, step: str) -> str:
+        """Take one step; the line as the table should have it."""
+        verb, *args = step.split()
+        answer = await self.step(verb, *args)
+        wallet = await self.balance(AccountKind.WALLET)
+        return f"{step} | {answer} {show(wallet)}"
+
+    async def step(self, verb: str, *args: str) -> str:
+        """Take one step; what was answered."""
+        if verb.upper() in State.__members__:
+            return await self.end_step(State[verb.upper()], args[0], nano(args[1]) if args[1:] else 0)
+        match verb, args:
+            case "at", (after,):
+                self.now_ms = START_MS + sum(map(nano, after.split("+")))
+                return "set"
+            case "top_up", (amount, reference):
+                result = await self.ledger.top_up(self.owner, nano(amount), reference, self.now_ms)
+                return f"{result.outcome} {result.limit_nano}"
+            case "hold", (hold_id, amount):
+                held = await self.ledger.hold(self.ask(hold_id, nano(amount)))
+                return held.outcome if held.available_nano is None else f"{held.outcome} {held.available_nano}"
+            case "expire", ():
+                ids = await self.ledger.expire_due(bucket_of(self.owner), self.now_ms, 10)
+                return " ".join(["expired", *ids])
+            case "cap", (amount,):
+                return await self.change(replace(self.key, cap_nano=nano(amount)))
+            case "status", (status,):
+                return await self.change(replace(self.key, status=KeyStatus(status)))
+            case "learn", ():
+                self.revision = self.key.revision
+                return "learnt"
+            case "key", ():
+                return f"({show(await self.balance(AccountKind.KEY))})"
+            case "log", ():
+                entries = await self.usage(self.owner)
+                return ", ".join(f"{e.state.name.lower()} {e.cost_nano}{' late' * e.late}" for e in entries)
+        raise ValueError(verb)
+
+    def ask(self, hold_id: str, amount_nano: int) -> Hold:
+        """A hold at the present time, by someone who knows the key as it was when last learnt."""
+        return Hold(
+            hold_id=hold_id,
+            owner=self.owner,
+            key_id=self.key.key_id,
+            key_revision=self.revision,
+            accounts=self.key.accounts,
+            amount_nano=amount_nano,
+            now_ms=self.now_ms,
+            deadline_ms=START_MS + DUE_MS,
+            record=f"record of {hold_id}",
+        )
+
+    async def end(self, state: State, hold_id: str, cost_nano: int) -> EndResult:
+        """Report an end at the present time."""
+        return await self.ledger.end(
+            End(
+                hold_id=hold_id,
+                owner=self.owner,
+                accounts=self.key.accounts,
+                state=state,
+                cost_nano=cost_nano,
+                now_ms=self.now_ms,
+                deadline_ms=START_MS + DUE_MS,
+                reporter="test",
+                record=f"end of {hold_id}",
+            )
+        )
+
+    async def end_step(self, state: State, hold_id: str, cost_nano: int) -> str:
+        """The same, as a step of a table."""
+        result = await self.end(state, hold_id, cost_nano)
+        late = " late" if result.late else ""
+        return f"{result.outcome} {result.state.name.lower()} {result.charged_nano}{late}"
+
+    async def change(self, key: KeyRecord) -> str:
+        """Store the key's next revision; who holds goes on with the one last learnt."""
+        self.key = replace(key, revision=key.revision + 1)
+        await self.put_key(self.key)
+        return "changed"
+
+    async def balance(self, kind: AccountKind) -> Balance:
+        """The sums of the key's account or of the wallet."""
+        name = self.owner if kind is AccountKind.WALLET else self.key.key_id
+        return await self.ledger.balance(self.owner, Account(kind, name))
+
+
+def nano(word: str) -> int:
+    """A number, MAX or KEEP."""
+    return WORDS.get(word) or int(word)
+
+
+def show(sums: Balance) -> str:
+    """The sums of an account, in words."""
+    return f"held {sums.held_nano} used {sums.used_nano} available {sums.available_nano}"
+
+
+@asynccontextmanager
+async def in_memory(_: RedisServer) -> AsyncIterator[Callable[[], Play]]:
+    """Plays on the specification."""
+    ledger = MemoryLedger()
+
+    async def put_key(key: KeyRecord) -> None:
+        ledger.put_key(key)
+
+    async def usage(owner: str) -> list[UsageEntry]:
+        return [entry for entry in ledger.usage_log if entry.owner == owner]
+
+    names = owners()
+    yield lambda: Play(ledger, put_key, usage, next(names))
+
+
+@asynccontextmanager
+async def in_redis(server: RedisServer) -> AsyncIterator[Callable[[], Play]]:
+    """Plays on the real thing."""
+    connection = Connection(server.url)
+
+    async def put_key(key: KeyRecord) -> None:
+        assert await RedisKeyring(connection).put(key, replaces=key.revision - 1)
+
+    async def usage(owner: str) -> list[UsageEntry]:
+        return [entry async for entry in usage_of_owner(connection, owner)]
+
+    server.flush()
+    names = owners()
+    yield lambda: Play(RedisLedger(connection), put_key, usage, next(names))
+    await connection.aclose()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A running Redis."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(params=[in_memory, in_redis])
+async def new_play(request: pytest.FixtureRequest, server: RedisServer) -> AsyncIterator[Callable[[], Play]]:
+    """What makes a new owner to play with, in each ledger."""
+    async with request.param(server) as new_play:
+        yield new_play
+
+
+TABLES = {
+    "a settled hold costs what was used, and the rest goes back": """
+        top_up 140 a    | topped_up 140          held 0 used 0 available 140
+        hold h1 50      | held                   held 50 used 0 available 90
+        reported h1 45  | ended reported 45      held 0 used 45 available 95
+        log             | reported 45            held 0 used 45 available 95
+        key             | (held 0 used 45 available None)  held 0 used 45 available 95
+    """,
+    "a failed request costs nothing, and says so in the log": """
+        top_up 140 a    | topped_up 140          held 0 used 0 available 140
+        hold h1 50      | held                   held 50 used 0 available 90
+        released h1     | ended released 0       held 0 used 0 available 140
+        log             | released 0             held 0 used 0 available 140
+    """,
+    "an overrun is charged in full, and then only what is free is admitted": """
+        top_up 100 a    | topped_up 100          held 0 used 0 available 100
+        hold h1 25      | held                   held 25 used 0 available 75
+        reported h1 115 | ended reported 115     held 0 used 115 available -15
+        hold h2 1       | wallet -15             held 0 used 115 available -15
+        hold h3 0       | held                   held 0 used 115 available -15
+        released h3     | ended released 0       held 0 used 115 available -15
+    """,
+    "the last nano can be held, and not one more": """
+        top_up 100 a    | topped_up 100          held 0 used 0 available 100
+        hold h1 99      | held                   held 99 used 0 available 1
+        hold h2 2       | wallet 1               held 99 used 0 available 1
+        hold h2 1       | held                   held 100 used 0 available 0
+        hold h3 1       | wallet 0               held 100 used 0 available 0
+    """,
+    "a wallet nobody filled admits only what is free": """
+        hold h1 1       | wallet 0               held 0 used 0 available 0
+        hold h1 0       | held                   held 0 used 0 available 0
+    """,
+    "a key's cap refuses before the wallet, and takes nothing from it": """
+        top_up 10 a     | topped_up 10           held 0 used 0 available 10
+        cap 5           | changed                held 0 used 0 available 10
+        learn           | learnt                 held 0 used 0 available 10
+        hold h1 11      | key_quota 5            held 0 used 0 available 10
+        hold h1 5       | held                   held 5 used 0 available 5
+        hold h2 1       | key_quota 0            held 5 used 0 available 5
+        key             | (held 5 used 0 available 0)   held 5 used 0 available 5
+        cap 0           | changed                held 5 used 0 available 5
+        learn           | learnt                 held 5 used 0 available 5
+        hold h2 5       | held                   held 10 used 0 available 0
+        hold h3 5       | wallet 0               held 10 used 0 available 0
+        key             | (held 10 used 0 available None)   held 10 used 0 available 0
+    """,
+    "of several reasons to refuse, the first in the order of precedence is told": """
+        hold h1 0               | held              held 0 used 0 available 0
+        cap 5                   | changed           held 0 used 0 available 0
+        hold h2 7               | key_stale         held 0 used 0 available 0
+        status disabled         | changed           held 0 used 0 available 0
+        hold h2 7               | key_disabled      held 0 used 0 available 0
+        hold h1 7               | exists_different  held 0 used 0 available 0
+        hold h1 0               | exists            held 0 used 0 available 0
+        learn                   | learnt            held 0 used 0 available 0
+        hold h2 7               | key_disabled      held 0 used 0 available 0
+        status active           | changed           held 0 used 0 available 0
+        learn                   | learnt            held 0 used 0 available 0
+        hold h2 7               | key_quota 5       held 0 used 0 available 0
+        hold h2 5               | wallet 0          held 0 used 0 available 0
+    """,
+    "a retried admission holds once, and an id is never used twice": """
+        top_up 100 a    | topped_up 100          held 0 used 0 available 100
+        hold h1 40      | held                   held 40 used 0 available 60
+        hold h1 40      | exists                 held 40 used 0 available 60
+        hold h1 41      | exists_different       held 40 used 0 available 60
+        reported h1 40  | ended reported 40      held 0 used 40 available 60
+        hold h1 40      | exists_different       held 0 used 40 available 60
+    """,
+    "reports of more knowledge correct the charge, and lesser ones change nothing": """
+        top_up 100 a    | topped_up 100          held 0 used 0 available 100
+        hold h1 40      | held                   held 40 used 0 available 60
+        released h1     | ended released 0       held 0 used 0 available 100
+        estimated h1 40 | ended estimated 40     held 0 used 40 available 60
+        partial h1 10   | ended partial 10       held 0 used 10 available 90
+        reported h1 12  | ended reported 12      held 0 used 12 available 88
+        partial h1 10   | unchanged reported 12  held 0 used 12 available 88
+        estimated h1 40 | unchanged reported 12  held 0 used 12 available 88
+        released h1     | unchanged reported 12  held 0 used 12 available 88
+        log             | released 0, estimated 40, partial -30, reported 2  held 0 used 12 available 88
+    """,
+    "a repeated report changes nothing, and one that differs is told apart": """
+        top_up 100 a    | topped_up 100          held 0 used 0 available 100
+        hold h1 40      | held                   held 40 used 0 available 60
+        reported h1 12  | ended reported 12      held 0 used 12 available 88
+        reported h1 12  | unchanged reported 12  held 0 used 12 available 88
+        reported h1 13  | disagrees reported 12  held 0 used 12 available 88
+        log             | reported 12            held 0 used 12 available 88
+    """,
+    "an expired hold costs nothing, unless a late report says what was used": """
+        top_up 100 a    | topped_up 100          held 0 used 0 available 100
+        hold h1 40      | held                   held 40 used 0 available 60
+        hold h2 30      | held                   held 70 used 0 available 30
+        hold h3 20      | held                   held 90 used 0 available 10
+        reported h3 20  | ended reported 20      held 70 used 20 available 10
+        at 99           | set                    held 70 used 20 available 10
+        expire          | expired                held 70 used 20 available 10
+        at 100          | set                    held 70 used 20 available 10
+        expire          | expired h1 h2          held 0 used 20 available 80
+        expire          | expired                held 0 used 20 available 80
+        released h1     | ended released 0 late  held 0 used 20 available 80
+        partial h2 25   | ended partial 25 late  held 0 used 45 available 55
+        reported h2 26  | ended reported 26      held 0 used 46 available 54
+        hold h1 40      | exists_different       held 0 used 46 available 54
+        log             | reported 20, expired 0, expired 0, released 0 late, partial 25 late, reported 1 \
+                                                 held 0 used 46 available 54
+    """,
+    "a report that overtakes its hold counts, and the hold is refused": """
+        top_up 100 a    | topped_up 100          held 0 used 0 available 100
+        released h1     | ended released 0 late  held 0 used 0 available 100
+        hold h1 40      | exists_different       held 0 used 0 available 100
+        reported h2 15  | ended reported 15 late held 0 used 15 available 85
+        hold h2 40      | exists_different       held 0 used 15 available 85
+        reported h2 15  | unchanged reported 15  held 0 used 15 available 85
+    """,
+    "a report for an unknown hold is refused once a repetition could not be told": """
+        top_up 100 a    | topped_up 100          held 0 used 0 available 100
+        hold h0 1       | held                   held 1 used 0 available 99
+        at KEEP+100     | set                    held 1 used 0 available 99
+        reported h1 15  | ended reported 15 late held 1 used 15 available 84
+        at KEEP+101     | set                    held 1 used 15 available 84
+        reported h2 15  | too_late absent 0 late held 1 used 15 available 84
+        released h2     | too_late absent 0 late held 1 used 15 available 84
+        reported h1 15  | unchanged reported 15  held 1 used 15 available 84
+        reported h0 15  | ended reported 15      held 0 used 30 available 70
+    """,
+    "a top-up counts once per reference": """
+        top_up 100 a    | topped_up 100          held 0 used 0 available 100
+        top_up 50 b     | topped_up 150          held 0 used 0 available 150
+        top_up 100 a    | repeated 100           held 0 used 0 available 150
+        top_up 7 b      | repeated 150           held 0 used 0 available 150
+    """,
+    "no account goes beyond what can be counted exactly": """
+        top_up MAX a    | topped_up 9007199254740991     held 0 used 0 available 9007199254740991
+        top_up 1 b      | over_maximum 9007199254740991  held 0 used 0 available 9007199254740991
+        hold h1 MAX     | held                           held 9007199254740991 used 0 available 0
+        reported h1 MAX | ended reported 9007199254740991  held 0 used 9007199254740991 available 0
+        reported h2 1   | over_maximum absent 0 late     held 0 used 9007199254740991 available 0
+        hold h3 1       | key_quota 0                    held 0 used 9007199254740991 available 0
+        hold h3 0       | held                           held 0 used 9007199254740991 available 0
+        reported h3 1   | over_maximum held 0            held 0 used 9007199254740991 available 0
+    """,
+    "an absurd amount is refused, not held": """
+        top_up 5 a                           | topped_up 5                  held 0 used 0 available 5
+        hold h1 99999999999999999999999      | key_quota 9007199254740991   held 0 used 0 available 5
+        top_up 99999999999999999999999 b     | over_maximum 5               held 0 used 0 available 5
+        reported h2 99999999999999999999999  | over_maximum absent 0 late   held 0 used 0 available 5
+    """,
+}
+
+
+@pytest.mark.parametrize("fact", TABLES)
+async def test_table(fact: str, new_play: Callable[[], Play]) -> None:
+    """Each line of the table is what the ledger answers and what the wallet has then."""
+    play = new_play()
+    await play.open()
+    expected = [" ".join(line.split()) for line in TABLES[fact].strip().splitlines()]
+    assert [await play.line(line.partition(" |")[0]) for line in expected] == expected
+
+
+async def test_an_expired_hold_is_logged_with_its_own_record(new_play: Callable[[], Play]) -> None:
+    """The sweeper knows nothing of a request but what its hold brought along; a report brings its own."""
+    play = new_play()
+    await play.open()
+    await play.ledger.hold(play.ask("h1", 0))
+    await play.ledger.expire_due(bucket_of(play.owner), START_MS + DUE_MS, 10)
+    await play.end(State.REPORTED, "h1", 3)
+    assert await play.usage(play.owner) == [
+        UsageEntry("h1", play.owner, State.EXPIRED, "sweeper", 0, False, START_MS + DUE_MS, "record of h1"),
+        UsageEntry("h1", play.owner, State.REPORTED, "test", 3, True, START_MS, "end of h1"),
+    ]
+
+
+async def test_holds_expire_oldest_first_and_not_all_at_once(new_play: Callable[[], Play]) -> None:
+    """One call expires as many as it may, by deadline and then by id; the next goes on."""
+    play = new_play()
+    await play.open()
+    for hold_id, deadline_ms in (("b", 2), ("a", 2), ("c", 1), ("d", 3)):
+        await play.ledger.hold(replace(play.ask(hold_id, 0), deadline_ms=deadline_ms))
+    bucket = bucket_of(play.owner)
+    assert [await play.ledger.expire_due(bucket, 2, 2) for _ in range(3)] == [["c", "a"], ["b"], []]
+
+
+@pytest.mark.parametrize("amount_nano", [0, -1])
+async def test_a_top_up_must_be_positive(new_play: Callable[[], Play], amount_nano: int) -> None:
+    """Nothing can be taken out of a wallet by putting in less than nothing."""
+    with pytest.raises(ValueError, match="more than 0"):
+        await new_play().ledger.top_up("ada", amount_nano, "a", START_MS)
+
+
+async def test_a_key_nobody_made_is_refused(new_play: Callable[[], Play]) -> None:
+    """A hold by an unknown key takes nothing."""
+    play = new_play()
+    await play.open()
+    stranger = replace(play.ask("h1", 0), key_id="stranger")
+    assert (await play.ledger.hold(stranger)).outcome is Outcome.KEY_DISABLED
+
+
+async def test_what_is_held_goes_back_where_it_was_taken(new_play: Callable[[], Play]) -> None:
+    """A report that names fewer accounts than the hold leaves nothing held on any of them."""
+    play = new_play()
+    await play.open()
+    await play.ledger.top_up(play.owner, 100, "a", START_MS)
+    await play.ledger.hold(play.ask("h1", 40))
+    wallet = play.key.accounts[1:]
+    report = End("h1", play.owner, wallet, State.REPORTED, 10, START_MS, START_MS + DUE_MS, "test")
+    await play.ledger.end(report)
+    assert (await play.balance(AccountKind.KEY)) == Balance(-1, 0, 0)
+    assert (await play.balance(AccountKind.WALLET)) == Balance(100, 0, 10)
+
+
+REPORTS = {
+    State.EXPIRED: 0,
+    State.RELEASED: 0,
+    State.ESTIMATED: 40,
+    State.PARTIAL: 25,
+    State.REPORTED: 60,
+}
+"""What each reporter would say of one and the same request."""
+
+
+@pytest.mark.parametrize("held_nano", [0, 40])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(reports=st.lists(st.sampled_from(list(REPORTS)), min_size=1, max_size=7))
+async def test_reports_in_any_order_and_number_end_alike(
+    new_play: Callable[[], Play], reports: list[State], held_nano: int
+) -> None:
+    """The end is the highest state anyone reported, charged at its cost, and nothing is held any more."""
+    play = new_play()
+    await play.open()
+    await play.ledger.top_up(play.owner, 100, "a", START_MS)
+    await play.ledger.hold(play.ask("h1", held_nano))
+    for state in reports:
+        if state is State.EXPIRED:
+            await play.ledger.expire_due(bucket_of(play.owner), START_MS + DUE_MS, 10)
+        else:
+            await play.end(state, "h1", REPORTS[state])
+    highest = max(reports)
+    repeated = await play.end(max(highest, State.RELEASED), "h1", REPORTS[highest])
+    assert (repeated.state, repeated.charged_nano) == (max(highest, State.RELEASED), REPORTS[highest])
+    assert await play.balance(AccountKind.WALLET) == Balance(100, 0, REPORTS[highest])
+    assert await play.balance(AccountKind.KEY) == Balance(-1, 0, REPORTS[highest])
+    assert sum(entry.cost_nano for entry in await play.usage(play.owner)) == REPORTS[highest]
+
+
+async def test_a_hold_and_its_reports_end_alike_in_every_order(new_play: Callable[[], Play]) -> None:
+    """Even a hold that comes after its own reports changes neither the end state nor a sum."""
+    ends = (State.HELD, State.RELEASED, State.PARTIAL, State.REPORTED)
+    for order in permutations(ends):
+        play = new_play()
+        await play.open()
+        await play.ledger.top_up(play.owner, 100, "a", START_MS)
+        for state in order:
+            if state is State.HELD:
+                await play.ledger.hold(play.ask("h1", 40))
+            else:
+                await play.end(state, "h1", REPORTS[state])
+        assert await play.balance(AccountKind.WALLET) == Balance(100, 0, 60)
+        assert await play.balance(AccountKind.KEY) == Balance(-1, 0, 60)

@@ -1,0 +1,143 @@
+"""A quote holds what the dearest channel of the chain could cost, and nothing for what is free."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.core.catalog import Model, Operation
+from extproc.core.chain import Attempt
+from extproc.core.ledger import HOLD_MS
+from extproc.core.pricing import FREE, ONE, Rates, Usage, ceiling_nano, cost_nano
+from extproc.core.quote import BYTES_PER_INPUT_TOKEN, TOKENS_PER_ATTACHMENT, Ask, Line, Quote, make_quote
+from extproc.dialects import routes
+from tests.core.samples import KEY, MODEL, RATES, channel, multipliers, rates
+
+NOW_MS = 1_700_000_000_000
+CHEAP = Attempt(channel("a", "gpt"), "main", ONE // 2, RATES, "gpt-a")
+DEAR = Attempt(channel("b", "gpt"), "spare", ONE * 3, RATES, "gpt-b")
+
+asks = st.builds(
+    Ask,
+    model=st.just("gpt"),
+    stream=st.booleans(),
+    output_cap=st.none() | st.integers(1, 10**6),
+    answers=st.integers(1, 128),
+    text_bytes=st.integers(0, 10**8),
+    attachments=st.integers(0, 100),
+)
+attempts = st.builds(
+    Attempt, st.integers(0, 9).map(lambda n: channel(f"c{n}", "gpt")), st.just("main"), multipliers, rates, st.just("v")
+)
+chains = st.lists(attempts, min_size=1, max_size=5, unique_by=lambda attempt: attempt.channel.name)
+priced = st.sampled_from([value for value in vars(routes).values() if isinstance(value, Operation) and value.priced])
+
+
+def quoted(ask: Ask, *chain: Attempt, operation: Operation = routes.CHAT, model: Model = MODEL) -> Quote:
+    """The quote for this ask over this chain."""
+    return make_quote(KEY, ask, operation, model, chain, "rev1", NOW_MS)
+
+
+@pytest.mark.parametrize(
+    ("text_bytes", "attachments", "input_tokens"),
+    [(0, 0, 0), (1, 0, 1), (3, 0, 1), (4, 0, 2), (3_000, 0, 1_000), (0, 1, 2_000), (3_001, 2, 5_001)],
+)
+def test_the_input_is_estimated_and_rounded_up(text_bytes: int, attachments: int, input_tokens: int) -> None:
+    """A token for each three bytes of text or part of them, and a fixed number for an attachment."""
+    assert (BYTES_PER_INPUT_TOKEN, TOKENS_PER_ATTACHMENT) == (3, 2_000)
+    assert Ask("gpt", text_bytes=text_bytes, attachments=attachments).input_tokens == input_tokens
+
+
+@pytest.mark.parametrize(
+    ("ask", "operation", "hold_nano"),
+    [
+        pytest.param(Ask("gpt"), routes.CHAT, 8_000_000, id="the model's own output estimate"),
+        pytest.param(Ask("gpt", output_cap=10), routes.CHAT, 80_000, id="the caller's cap"),
+        pytest.param(Ask("gpt", output_cap=5_000), routes.CHAT, 40_000_000, id="a cap above the model's estimate"),
+        pytest.param(Ask("gpt", output_cap=10, answers=3), routes.CHAT, 240_000, id="each answer"),
+        pytest.param(Ask("gpt", answers=3), routes.CHAT, 24_000_000, id="each answer without a cap"),
+        pytest.param(Ask("gpt", output_cap=10, text_bytes=300), routes.CHAT, 330_000, id="input at its dearest class"),
+        pytest.param(Ask("gpt", output_cap=1, attachments=1), routes.MESSAGES, 5_008_000, id="an attachment"),
+        pytest.param(Ask("gpt", text_bytes=300), routes.EMBEDDINGS, 250_000, id="an embedding has no output"),
+        pytest.param(Ask("gpt", text_bytes=300), routes.COUNT_MESSAGE_TOKENS, 0, id="counting is free"),
+        pytest.param(Ask("gpt", text_bytes=300), routes.COUNT_TOKENS, 0, id="counting is free at Google too"),
+    ],
+)
+def test_what_is_held(ask: Ask, operation: Operation, hold_nano: int) -> None:
+    """An ask for this operation holds exactly so much at the list price."""
+    attempt = Attempt(channel("a", "gpt"), "main", ONE, RATES, "gpt")
+    assert quoted(ask, attempt, operation=operation).hold_nano == hold_nano
+
+
+@pytest.mark.parametrize("chain", [(CHEAP, DEAR), (DEAR, CHEAP)])
+def test_the_dearest_channel_is_held_wherever_it_stands(chain: tuple[Attempt, ...]) -> None:
+    """The hold covers the fallback at three times the price."""
+    assert quoted(Ask("gpt", output_cap=10), *chain).hold_nano == 3 * 10 * 8_000
+
+
+def test_a_quote_freezes_the_terms() -> None:
+    """Who pays, what for, until when, and at which rates for each channel in the chain's order."""
+    quote = quoted(Ask("gpt", stream=True, output_cap=10, text_bytes=300), DEAR, CHEAP)
+    assert quote == Quote(
+        owner="alice",
+        key_id="key_1",
+        key_prefix="sk-abcdefg",
+        accounts=KEY.accounts,
+        group="main",
+        model="gpt",
+        operation="openai.chat",
+        generates=True,
+        stream=True,
+        revision="rev1",
+        input_tokens=100,
+        hold_nano=990_000,
+        held_ms=NOW_MS,
+        deadline_ms=NOW_MS + HOLD_MS,
+        lines={"b": Line("spare", 3 * ONE, RATES, "gpt-b"), "a": Line("main", ONE // 2, RATES, "gpt-a")},
+    )
+    assert list(quote.lines) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "generates"), [(routes.CHAT, True), (routes.EMBEDDINGS, False), (routes.COUNT_TOKENS, False)]
+)
+def test_a_quote_knows_whether_there_will_be_output(operation: Operation, generates: bool) -> None:
+    """An operation that produces no tokens is quoted as one that does not."""
+    assert quoted(Ask("gpt"), CHEAP, operation=operation).generates is generates
+
+
+@pytest.mark.parametrize("operation", [routes.COUNT_MESSAGE_TOKENS, routes.COUNT_TOKENS])
+def test_a_free_operation_has_free_lines(operation: Operation) -> None:
+    """Whatever usage is reported of it, there is no rate it could be charged at."""
+    assert {line.rates for line in quoted(Ask("gpt"), CHEAP, DEAR, operation=operation).lines.values()} == {FREE}
+
+
+@given(asks, chains, priced)
+def test_the_hold_is_the_dearest_line(ask: Ask, chain: list[Attempt], operation: Operation) -> None:
+    """The hold is the greatest of what each line could cost, no more and no less."""
+    quote = quoted(ask, *chain, operation=operation)
+    output = (ask.output_cap or MODEL.max_output_tokens) * ask.answers if operation.output else 0
+    costs = [ceiling_nano(ask.input_tokens, output, ln.rates, ln.multiplier_ppm) for ln in quote.lines.values()]
+    assert quote.hold_nano == max(costs)
+
+
+@given(asks, chains, st.data())
+def test_a_usage_within_the_estimate_never_exceeds_the_hold(
+    ask: Ask, chain: list[Attempt], data: st.DataObject
+) -> None:
+    """Whichever channel answers, and however the tokens are split, what was estimated is covered."""
+    quote = quoted(ask, *chain)
+    output = (ask.output_cap or MODEL.max_output_tokens) * ask.answers
+    parts = st.integers(0, ask.input_tokens)
+    usage = Usage.of(
+        data.draw(parts), data.draw(parts), data.draw(parts), *[data.draw(st.integers(0, output)) for _ in range(2)]
+    )
+    for line in quote.lines.values():
+        assert cost_nano(usage, line.rates, line.multiplier_ppm) <= quote.hold_nano
+
+
+@given(asks, chains, rates)
+def test_the_quote_is_at_the_rates_of_the_chain(ask: Ask, chain: list[Attempt], later: Rates) -> None:
+    """The model's rates are read from the chain alone: a price that changes meanwhile does not mix with it."""
+    assert quoted(ask, *chain, model=replace(MODEL, rates=later)) == quoted(ask, *chain)

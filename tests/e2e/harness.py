@@ -1,0 +1,215 @@
+"""A whole gateway for tests: `tollgate up` as a process of its own, with the simulator as its vendor."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from extproc.clock import now_ms
+from extproc.core import identity
+from extproc.core.identity import KeyRecord
+from extproc.core.ledger import Account, AccountKind, Balance
+from extproc.core.money import parse_usd
+from extproc.settings import Settings, load_pepper, make_settings
+from extproc.store.connection import Connection
+from extproc.store.keyring import RedisKeyring
+from extproc.store.redis_ledger import RedisLedger
+from extproc.store.usage import usage_of_owner
+
+T = TypeVar("T")
+
+READY_SECONDS = 60.0
+SETTLE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """An owner with a wallet and one key."""
+
+    owner: str
+    key: str
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A running gateway. `process` is `tollgate up`; its children are the parts."""
+
+    settings: Settings
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        """Where callers find it, without `/v1`."""
+        return self.settings.base_url
+
+    @property
+    def simulator_url(self) -> str:
+        """Where the simulator tells what it received."""
+        return f"http://127.0.0.1:{self.settings.demo_port}"
+
+    def customer(self, usd: str = "10", group: str = "default", cap_nano: int = 0, **terms: Any) -> Customer:
+        """A new owner with so much in the wallet, and a key in this group. `terms` are further fields of KeyRecord."""
+        plaintext, name = identity.new_plaintext(), f"owner-{secrets.token_hex(6)}"
+        record = KeyRecord(f"key_{name}", name, plaintext[: identity.PREFIX_LENGTH], "test", group, **terms)
+        record = KeyRecord(**{**{f: getattr(record, f) for f in record.__slots__}, "cap_nano": cap_nano})
+
+        async def make(connection: Connection) -> None:
+            await RedisKeyring(connection).create(record, identity.digest(load_pepper(self.settings), plaintext))
+            if parse_usd(usd):
+                await RedisLedger(connection).top_up(name, parse_usd(usd), "test", now_ms())
+
+        self._redis(make)
+        return Customer(name, plaintext, record.key_id)
+
+    def wallet(self, customer: Customer) -> Balance:
+        """The wallet as it is now."""
+        return self._balance(customer.owner, Account(AccountKind.WALLET, customer.owner))
+
+    def key_account(self, customer: Customer) -> Balance:
+        """The key's own account as it is now."""
+        return self._balance(customer.owner, Account(AccountKind.KEY, customer.key_id))
+
+    def settled(self, customer: Customer, records: int) -> list[dict[str, Any]]:
+        """The usage records, once so many requests have ended and nothing is held any more; the wallet agrees."""
+        ended = eventually(
+            lambda: (
+                (found := self.usage(customer))
+                and len(found) >= records
+                and not self.wallet(customer).held_nano
+                and found
+            ),
+            f"{records} usage records of {customer.owner}",
+        )
+        assert self.wallet(customer).used_nano == sum(entry["charged_nano"] for entry in ended)
+        return ended
+
+    def usage(self, customer: Customer) -> list[dict[str, Any]]:
+        """The usage entries of an owner: the fields of UsageRecord, with `state`, `charged_nano`, `late`."""
+
+        async def read(connection: Connection) -> list[dict[str, Any]]:
+            return [
+                {
+                    **json.loads(entry.record or "{}"),
+                    "state": entry.state.name,
+                    "charged_nano": entry.cost_nano,
+                    "late": entry.late,
+                    "reporter": entry.reporter,
+                    "request_id": entry.hold_id,
+                }
+                async for entry in usage_of_owner(connection, customer.owner)
+            ]
+
+        return self._redis(read)
+
+    def received(self, vendor: str | None = None) -> list[dict[str, Any]]:
+        """What the simulator received, oldest first; one vendor's where named."""
+        params = {"vendor": vendor} if vendor else {}
+        found: list[dict[str, Any]] = httpx.get(f"{self.simulator_url}/_sim/received", params=params).json()
+        return found
+
+    def forget_received(self) -> None:
+        """Empty the simulator's memory."""
+        httpx.delete(f"{self.simulator_url}/_sim/received")
+
+    def pids(self, part: str) -> list[int]:
+        """The processes whose command line contains this: `extproc.app`, `envoy.yaml`, `redis-server`, …"""
+        found = []
+        for folder in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if parent == self.process.pid and part in command:
+                    found.append(int(folder.name))
+        return sorted(found)
+
+    def kill(self, part: str, number: int = signal.SIGKILL) -> list[int]:
+        """Signal these processes; their pids."""
+        pids = self.pids(part)
+        for pid in pids:
+            os.kill(pid, number)
+        return pids
+
+    def workers_ready(self, count: int | None = None) -> bool:
+        """Whether Envoy sees so many healthy workers."""
+        from extproc import envoy_admin
+
+        try:
+            seen = envoy_admin.stats(self.settings.run / "admin.sock", "sidecar.membership_healthy")
+        except OSError:
+            return False
+        return int(seen.get("cluster.sidecar.membership_healthy", 0)) >= (count or self.settings.workers)
+
+    def logs(self) -> str:
+        """All logs, one after the other."""
+        return "\n".join(path.read_text(errors="replace") for path in sorted(self.settings.logs.glob("*.log")))
+
+    def _balance(self, owner: str, account: Account) -> Balance:
+        return self._redis(lambda connection: RedisLedger(connection).balance(owner, account))
+
+    def _redis(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        async def connected() -> T:
+            connection = Connection(self.settings.redis_url)
+            try:
+                return await work(connection)
+            finally:
+                await connection.aclose()
+
+        return asyncio.run(connected())
+
+
+def free_port() -> int:
+    """A port of loopback that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(found: Callable[[], T], what: str, seconds: float = SETTLE_SECONDS) -> T:
+    """The first true value of `found`; fails saying `what` was waited for."""
+    deadline = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain for {what}"
+        time.sleep(0.05)
+    return value
+
+
+@contextlib.contextmanager
+def gateway(
+    config: Path, data: Path, workers: int = 2, environment: Mapping[str, str] | None = None
+) -> Iterator[Gateway]:
+    """A gateway with this configuration, stopped at the end; it must then leave no process behind."""
+    settings = make_settings(config, data, None, port=free_port(), demo_port=free_port(), workers=workers)
+    command = [sys.executable, "-m", "extproc", "up", "--json", "--config", str(config), "--data", str(data)]
+    command += ["--port", str(settings.port), "--demo-port", str(settings.demo_port), "--workers", str(workers)]
+    data.mkdir(parents=True, exist_ok=True)
+    said = data / "up.log"
+    with said.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **(environment or {})})
+    running = Gateway(settings, process)
+    try:
+        eventually(
+            lambda: process.poll() is not None or b'"base_url"' in said.read_bytes(), "the gateway", READY_SECONDS
+        )
+        assert process.poll() is None, said.read_text()
+        yield running
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise

@@ -1,0 +1,146 @@
+"""`envoy/envoy.yaml` and `channel.lua` spell the names of `extproc/names.py`, and their limits agree with the rules."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from extproc import names
+from extproc.compiler.bootstrap import render_bootstrap
+from extproc.core.catalog import Dialect
+from extproc.core.chain import MAX_ATTEMPTS
+from extproc.core.ledger import HOLD_MS
+
+Config = dict[str, Any]
+
+REPOSITORY = Path(__file__).parents[1]
+TEXT = (REPOSITORY / "envoy" / "envoy.yaml").read_text()
+BOOTSTRAP: Config = yaml.safe_load(render_bootstrap(TEXT, {"TOLLGATE_LISTEN": "::", "TOLLGATE_PORT": "1"}))
+LISTENER: Config = BOOTSTRAP["static_resources"]["listeners"][0]
+HTTP: Config = LISTENER["filter_chains"][0]["filters"][0]["typed_config"]
+VHOST: Config = HTTP["route_config"]["virtual_hosts"][0]
+ROUTE: Config = VHOST["routes"][-1]["route"]
+FILTERS: dict[str, Config] = {item["name"]: item["typed_config"] for item in HTTP["http_filters"]}
+CLUSTERS: dict[str, Config] = {cluster["name"]: cluster for cluster in BOOTSTRAP["static_resources"]["clusters"]}
+MAPPERS: list[Config] = HTTP["local_reply_config"]["mappers"]
+
+PUBLIC_ID = {"key": names.PUBLIC_REQUEST_ID_HEADER, "value": f"%REQ({names.REQUEST_ID_HEADER})%"}
+
+
+def _seconds(duration: str) -> float:
+    return float(duration.removesuffix("s"))
+
+
+def _find(node: Any, key: str) -> list[Any]:
+    """Every value of this key, however deep."""
+    if isinstance(node, list):
+        return [found for item in node for found in _find(item, key)]
+    if isinstance(node, dict):
+        here = [node[key]] if key in node else []
+        return here + [found for item in node.values() for found in _find(item, key)]
+    return []
+
+
+def test_a_hold_outlives_every_stream() -> None:
+    """A hold that expired while its stream still ran would be released before it is settled."""
+    longest = _seconds(ROUTE["max_stream_duration"]["max_stream_duration"])
+    assert (longest + 120) * 1000 == HOLD_MS
+
+
+def test_timeouts_are_nested() -> None:
+    """An attempt ends before the stream counts as idle, and that before the whole request ends."""
+    attempt = _seconds(ROUTE["retry_policy"]["per_try_timeout"])
+    idle = _seconds(HTTP["stream_idle_timeout"])
+    assert 0 < attempt < idle < _seconds(ROUTE["max_stream_duration"]["max_stream_duration"])
+    assert _seconds(ROUTE["timeout"]) == 0
+
+
+def test_as_many_attempts_as_a_chain_may_have() -> None:
+    """`num_retries` is the most that admit can ask for."""
+    assert ROUTE["retry_policy"]["num_retries"] == MAX_ATTEMPTS - 1
+
+
+def test_the_chain_travels_from_admit_to_the_route() -> None:
+    """The namespace that admit may write is the one that the cluster specifier reads."""
+    admit = FILTERS["admit"]["metadata_options"]["receiving_namespaces"]
+    assert admit == {"typed": [names.CHAIN_NAMESPACE], "untyped": [names.METADATA_NAMESPACE]}
+    assert _find(ROUTE, "override_metadata_namespace") == [names.CHAIN_NAMESPACE]
+
+
+def test_a_request_without_a_chain_has_nowhere_to_go() -> None:
+    """The static cluster of the specifier has no endpoint: what passes admit unread is not a free call."""
+    assert _find(ROUTE, "cluster_name") == [names.NO_CHANNEL_CLUSTER]
+    assert CLUSTERS[names.NO_CHANNEL_CLUSTER]["load_assignment"] == {"cluster_name": names.NO_CHANNEL_CLUSTER}
+
+
+def test_settle_is_told_the_decision_and_the_usage() -> None:
+    """It gets what admit decided, what was read out of the answer, and what was lifted out of it, all to one place."""
+    forwarded = FILTERS["settle"]["metadata_options"]["forwarding_namespaces"]
+    assert forwarded == {
+        "typed": [names.USAGE_NAMESPACE],
+        "untyped": [names.METADATA_NAMESPACE, names.LIFTED_NAMESPACE],
+    }
+    assert {*_find(FILTERS["lift_json"], "metadata_namespace"), *_find(FILTERS["lift_sse"], "metadata_namespace")} == {
+        names.LIFTED_NAMESPACE
+    }
+
+
+def test_nothing_that_holds_an_answer_stands_before_usage() -> None:
+    """The trailers that `usage` adds are lost in a filter that holds the answer, and the answer never ends."""
+    assert list(FILTERS) == ["admit", "settle", "usage", "lift_json", "lift_sse", "router"]
+    assert FILTERS["settle"]["observability_mode"] is True
+    assert FILTERS["admit"]["processing_mode"]["response_header_mode"] == "SKIP"
+
+
+def test_everything_asks_the_sidecar_cluster() -> None:
+    """admit, settle and the access log name one cluster, the one whose endpoints are the workers."""
+    assert [grpc["cluster_name"] for grpc in _find(HTTP, "envoy_grpc")] == [names.SIDECAR_CLUSTER] * 3
+    assert names.SIDECAR_CLUSTER in CLUSTERS
+
+
+def test_every_answer_carries_the_request_id() -> None:
+    """Vendors' answers get it from the route, Envoy's own and the sidecar's from the mapper that words them."""
+    sources = [VHOST["response_headers_to_add"], *(mapper["headers_to_add"] for mapper in MAPPERS)]
+    for added in sources:
+        assert {"header": PUBLIC_ID, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} in added
+
+
+def test_a_caller_cannot_choose_what_is_ours() -> None:
+    """The inbound request id, our headers and Envoy's own are removed before Envoy reads them."""
+    changes = HTTP["early_header_mutation_extensions"][0]["typed_config"]["mutations"]
+    prefixes = {change["remove_on_match"]["key_matcher"]["prefix"] for change in changes if "remove_on_match" in change}
+    assert {"remove": names.REQUEST_ID_HEADER} in changes
+    assert prefixes == {"x-tollgate-", "x-envoy-"}
+    assert names.PUBLIC_REQUEST_ID_HEADER.startswith("x-tollgate-")
+
+
+def test_refusals_of_the_sidecar_pass_as_they_are() -> None:
+    """The first mapper matches on the details that every refusal of ours has."""
+    assert _find(MAPPERS[0], "expression") == [f"response.code_details.startsWith('{names.DETAILS_PREFIX}')"]
+    assert _find(MAPPERS[0], "inline_string") == ["%LOCAL_REPLY_BODY%"]
+
+
+@pytest.mark.parametrize(("mapper", "dialect"), [(1, Dialect.ANTHROPIC), (2, Dialect.GEMINI)])
+def test_the_dialect_of_an_answer_is_what_admit_said(mapper: int, dialect: Dialect) -> None:
+    """Mappers look at admit's word for the dialect, in the namespace and under the key that admit writes."""
+    (expression,) = _find(MAPPERS[mapper], "expression")
+    known = f"metadata.filter_metadata['{names.METADATA_NAMESPACE}']"
+    assert f"'{names.META_DIALECT}' in {known}" in expression
+    assert f"{known}['{names.META_DIALECT}'] == '{dialect}'" in expression
+
+
+def test_callers_are_told_nothing_of_envoys_insides() -> None:
+    """But for the sidecar's own words, no mapper shows Envoy's text or details."""
+    for mapper in MAPPERS[1:]:
+        shown = str(mapper["body_format_override"])
+        assert "LOCAL_REPLY_BODY" not in shown
+        assert "DETAILS" not in shown
+
+
+def test_the_lua_reads_what_admit_writes() -> None:
+    """The script spells the namespace and the keys of admit's metadata."""
+    lua = (REPOSITORY / "extproc" / "compiler" / "channel.lua").read_text()
+    assert f':get("{names.METADATA_NAMESPACE}")' in lua
+    for key in (names.META_PATHS, names.META_MODELS, names.META_MODEL_START, names.META_MODEL_END):
+        assert f'meta["{key}"]' in lua

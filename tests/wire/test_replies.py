@@ -1,0 +1,60 @@
+"""What the sidecar answers in Envoy's place."""
+
+import json
+
+import pytest
+
+from extproc import errors
+from extproc.core.catalog import Dialect
+from extproc.dialects.errors import error_body
+from extproc.dialects.model_lists import model_list
+from extproc.errors import LEDGER_AWAY, NO_KEY, WALLET, Refusal
+from extproc.wire.pb.ext_proc_pb2 import ProcessingResponse
+from extproc.wire.replies import list_models, refuse
+from tests.core.samples import MODEL
+
+REFUSALS = {name: value for name, value in vars(errors).items() if isinstance(value, Refusal)}
+
+
+def headers_of(response: ProcessingResponse) -> dict[str, bytes]:
+    """The headers of an answer in Envoy's place."""
+    return {h.header.key: h.header.raw_value for h in response.immediate_response.headers.set_headers}
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
+def test_a_refusal(dialect: Dialect, refusal: Refusal) -> None:
+    """It has the refusal's status, the dialect's body, JSON, and details that Envoy's local replies pass over."""
+    answer = refuse(refusal, dialect, "id-1").immediate_response
+    assert answer.status.code == refusal.status
+    assert answer.body == error_body(dialect, refusal, "id-1")
+    assert answer.details.startswith("tollgate_")
+    assert " " not in answer.details
+    assert headers_of(refuse(refusal, dialect, "id-1"))["content-type"] == b"application/json"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "details"),
+    [(NO_KEY, "tollgate_invalid_api_key"), (WALLET, "tollgate_billing_shortfall")],
+)
+def test_the_details_are_the_most_exact_word(refusal: Refusal, details: str) -> None:
+    """The access log tells the reason where there is one, else the code."""
+    assert refuse(refusal, Dialect.OPENAI, "id-1").immediate_response.details == details
+
+
+@pytest.mark.parametrize(
+    ("refusal", "seconds"),
+    [(LEDGER_AWAY, b"2"), (Refusal(429, errors.Family.RATE_LIMIT, "c", "m", retry_after_seconds=0), b"0"), (WALLET, None)],
+)
+def test_when_to_try_again(refusal: Refusal, seconds: bytes | None) -> None:
+    """A refusal that passes says when; an empty wallet does not, so that nobody retries it."""
+    assert headers_of(refuse(refusal, Dialect.OPENAI, "id-1")).get("retry-after") == seconds
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_a_list_of_models(dialect: Dialect) -> None:
+    """It is a 200 with the dialect's list, and details of ours."""
+    answer = list_models(dialect, [MODEL]).immediate_response
+    assert (answer.status.code, answer.details) == (200, "tollgate_models")
+    assert answer.body == model_list(dialect, [MODEL])
+    assert json.loads(answer.body)
