@@ -37,13 +37,16 @@ SWEEP_SECONDS = 10.0
 
 
 def configure_logging() -> None:
-    """One JSON object a line on standard error: events with keys and values, never a body or a key."""
+    """One JSON object a line on standard error: events with keys and values.
+
+    Tracebacks come without local variables, for a body or a key would be among them.
+    """
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),

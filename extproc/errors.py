@@ -41,7 +41,8 @@ class Refusal:
     """What the caller is told.
 
     `code` is the stable word a program may rely on, `reason` the more exact one where there is one
-    (`insufficient_quota` because of `billing_shortfall`), `param` the request field that is at fault.
+    (`insufficient_quota` because of `billing_shortfall`), `param` the request field that is at fault. `unsure` when a
+    hold may have been taken all the same, and must be released.
     """
 
     status: int
@@ -51,6 +52,7 @@ class Refusal:
     reason: str | None = None
     param: str | None = None
     retry_after_seconds: int | None = None
+    unsure: bool = False
 
     def saying(self, message: str, param: str | None = None) -> "Refusal":
         """The same refusal in more exact words."""
@@ -90,5 +92,8 @@ LEDGER_AWAY = Refusal(
     "The gateway cannot check balances at the moment. Nothing was charged.",
     "ledger_unavailable",
     retry_after_seconds=2,
+    unsure=True,
 )
-INTERNAL = Refusal(500, Family.INTERNAL, "internal_error", "The gateway made an error. Nothing was charged.")
+INTERNAL = Refusal(
+    500, Family.INTERNAL, "internal_error", "The gateway made an error. Nothing was charged.", unsure=True
+)

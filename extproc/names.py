@@ -38,7 +38,15 @@ META_MODEL_END = "model_end"
 DETAILS_PREFIX = "tollgate_"
 """Response code details of every refusal by the sidecar, so that Envoy's local replies leave it as it is."""
 
+UNSURE_DETAILS_PREFIX = DETAILS_PREFIX + "unsure_"
+"""Of a refusal by the sidecar that may have left a hold behind."""
+
 SIDECAR_CLUSTER = "sidecar"
 NO_CHANNEL_CLUSTER = "no_channel"
 CHANNEL_CLUSTER_PREFIX = "channel_"
 """A channel's Envoy cluster is this and its name: no channel can take the name of an internal cluster."""
+
+
+def worker_socket(index: int) -> str:
+    """The Unix socket of a worker, relative to the run folder: a path of more than 107 bytes cannot be a socket's."""
+    return f"worker-{index}.sock"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from extproc.errors import ConfigError
+from extproc.names import worker_socket
 
 MAX_SOCKET_PATH = 100
 """A Unix socket's path ends at 107 bytes; the folder's must leave room for the names in it."""
@@ -45,7 +46,7 @@ class Settings:
 
     def worker_socket(self, index: int) -> Path:
         """Where worker `index` listens."""
-        return self.run / f"worker-{index}.sock"
+        return self.run / worker_socket(index)
 
     def environment(self) -> dict[str, str]:
         """The environment, with the values the configuration may refer to."""

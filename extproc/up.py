@@ -37,8 +37,8 @@ async def everything(settings: Settings, demo: bool) -> AsyncIterator[tuple[Load
     if demo:
         _require_free("127.0.0.1", settings.demo_port, "the demo vendor", "DEMO_PORT=…, or --demo-port")
     loaded = load(settings.config, settings.environment(), require_credentials=True)
-    with _sole_user(settings.data):
-        version = _fresh_run_folder(settings, loaded)
+    with _sole_user(settings.data), _fresh_run_folder(settings.run):
+        version = _write_run_folder(settings, loaded)
         async with contextlib.AsyncExitStack() as stack:
             children = []
             if settings.embedded_redis:
@@ -59,7 +59,7 @@ async def sidecar(settings: Settings) -> AsyncIterator[tuple[Loaded, Sequence[Ch
     """Run the workers alone, for an Envoy and a Redis that are run elsewhere; its files are in the run folder."""
     loaded = load(settings.config, settings.environment(), require_credentials=True)
     with _sole_user(settings.data):
-        _fresh_run_folder(settings, loaded)
+        _write_run_folder(settings, loaded)
         async with contextlib.AsyncExitStack() as stack:
             children = [await _start(stack, _worker(settings, index)) for index in range(settings.workers)]
             yield loaded, children
@@ -108,10 +108,19 @@ def _sole_user(data: Path) -> Iterator[None]:
         yield
 
 
-def _fresh_run_folder(settings: Settings, loaded: Loaded) -> str:
+@contextlib.contextmanager
+def _fresh_run_folder(run: Path) -> Iterator[None]:
+    """Away with what a killed predecessor left, and with our own sockets at the end."""
+    shutil.rmtree(run, ignore_errors=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(run, ignore_errors=True)
+
+
+def _write_run_folder(settings: Settings, loaded: Loaded) -> str:
     """Write what Envoy reads; the version of the clusters that it should come to serve."""
-    shutil.rmtree(settings.run, ignore_errors=True)
-    settings.run.mkdir(parents=True, mode=0o700)
+    settings.run.mkdir(parents=True, mode=0o700, exist_ok=True)
     return write_run_folder(
         settings.run, loaded.catalog, workers=settings.workers, listen=settings.listen, port=settings.port
     )

@@ -51,6 +51,11 @@ def test_only_what_passes_by_itself_says_when_to_try_again() -> None:
     assert [name for name, r in REFUSALS.items() if r.retry_after_seconds is not None] == ["LEDGER_AWAY"]
 
 
+def test_only_a_fault_of_ours_may_leave_a_hold_behind() -> None:
+    """Every other refusal comes before the hold, or is the hold's own."""
+    assert [name for name, r in REFUSALS.items() if r.unsure] == ["LEDGER_AWAY", "INTERNAL"]
+
+
 @pytest.mark.parametrize("param", [None, "model"])
 def test_a_refusal_in_more_exact_words(param: str | None) -> None:
     """Only the message and the field change, and the original stays as it was."""

@@ -15,7 +15,7 @@ from envoy_data_plane.envoy.config.endpoint.v3 import (
 
 from extproc.compiler.discovery import as_json, discovery_file, pack
 from extproc.errors import ConfigError
-from extproc.names import SIDECAR_CLUSTER
+from extproc.names import SIDECAR_CLUSTER, worker_socket
 
 LISTEN: Final = "TOLLGATE_LISTEN"
 PORT: Final = "TOLLGATE_PORT"
@@ -40,11 +40,6 @@ def render_bootstrap(text: str, values: Mapping[str, str]) -> str:
     if unknown := values.keys() - placeholders:
         raise ConfigError(f"envoy.yaml: has no placeholder {', '.join(sorted(unknown))}")
     return template.substitute(values)
-
-
-def worker_socket(index: int) -> str:
-    """The Unix socket of a worker, relative to the run folder: a path of more than 107 bytes cannot be a socket's."""
-    return f"worker-{index}.sock"
 
 
 def render_sidecar(count: int) -> str:

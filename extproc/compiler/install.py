@@ -102,10 +102,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _complaint(stderr: str) -> str:
-    """The part that says what is wrong; Envoy puts the whole message it is about in front of it."""
+    """What is wrong. It stands first or last, before or after the whole of the configuration that it is about."""
     found = re.search(rf"error initializing configuration '{_WHOLE}': (.*)", stderr, re.DOTALL)
     words = " ".join((found[1] if found else stderr).split())
-    return words if len(words) <= 500 else f"… {words[-500:]}"
+    return words if len(words) <= 600 else f"{words[:300]} … {words[-300:]}"
 
 
 def _replace(path: Path, candidate: Path) -> None:

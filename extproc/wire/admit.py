@@ -43,6 +43,9 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+_REFUSALS = {Outcome.KEY_DISABLED: KEY_DISABLED, Outcome.KEY_QUOTA: KEY_QUOTA, Outcome.WALLET: WALLET}
+"""What is left can only be a second request with the same id, which Envoy does not make."""
+
 Stream = grpc.aio.ServicerContext[ProcessingRequest, ProcessingResponse]
 
 
@@ -106,7 +109,7 @@ class Admission:
     async def _find_key(self, digest: str, fresh: bool) -> KeyRecord | None:
         """The key; from the cache only where a hold will check it again, and only if it may be used."""
         key = None if fresh else await self.keyring.find(digest)
-        if identity.refusal_for(key, self.now_ms()):
+        if fresh or (key and identity.refusal_for(key, self.now_ms())):
             return await self.keyring.find_fresh(digest)
         return key
 
@@ -114,20 +117,19 @@ class Admission:
         body = read_body(known.route, raw)
         if isinstance(body, Refusal):
             return body
-        outcome = await self._hold(known, known.key, body)
-        if outcome is Outcome.KEY_STALE:
+        held = await self._hold(known, known.key, body)
+        if held is None:
             key = await self.keyring.find_fresh(known.digest)
             refusal = identity.refusal_for(key, self.now_ms())
             if refusal or key is None:
                 return refusal or INVALID_KEY
-            outcome = await self._hold(known, key, body)
-        if isinstance(outcome, Outcome):
-            log.error("hold_impossible", request_id=known.head.request_id, outcome=outcome)
+            held = await self._hold(known, key, body)
+        if held is None:
             return INTERNAL
-        return codec.forward(_forward(outcome, known.route, body, raw)) if isinstance(outcome, Terms) else outcome
+        return held if isinstance(held, Refusal) else codec.forward(_forward(held, known.route, body, raw))
 
-    async def _hold(self, known: Known, key: KeyRecord, body: Body) -> "Terms | Refusal | Outcome":
-        """Quote and hold: the terms when held, a refusal for the caller, or an outcome that is for us to solve."""
+    async def _hold(self, known: Known, key: KeyRecord, body: Body) -> "Terms | Refusal | None":
+        """Quote and hold; None when the key is no longer as it was read."""
         ask, operation = body.ask, known.route.operation
         chain = build_chain(known.catalog, key.groups, ask.model, operation, self.draw)
         if not chain:
@@ -138,7 +140,9 @@ class Admission:
         result = await self.ledger.hold(_hold_of(known.head.request_id, key, quote))
         if result.outcome in (Outcome.HELD, Outcome.EXISTS):
             return Terms(quote, chain)
-        return _refusal_of(result, quote) or result.outcome
+        if result.outcome is Outcome.KEY_STALE:
+            return None
+        return _refusal_of(result, quote)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,17 +185,13 @@ def _hold_of(request_id: str, key: KeyRecord, quote: Quote) -> Hold:
     )
 
 
-def _refusal_of(result: HoldResult, quote: Quote) -> Refusal | None:
-    """What the caller is told of a hold that was refused; None where it is not the caller's affair."""
-    if result.outcome is Outcome.KEY_DISABLED:
-        return KEY_DISABLED
-    refusal = {Outcome.KEY_QUOTA: KEY_QUOTA, Outcome.WALLET: WALLET}.get(result.outcome)
-    if refusal is None:
-        return None
-    left = format_usd(result.available_nano or 0)
-    return refusal.saying(
-        f"{refusal.message} This request may cost up to {format_usd(quote.hold_nano)}, {left} is left."
-    )
+def _refusal_of(result: HoldResult, quote: Quote) -> Refusal:
+    """What the caller is told of a hold that was refused."""
+    refusal = _REFUSALS.get(result.outcome, INTERNAL)
+    if result.available_nano is None:
+        return refusal
+    estimate, left = format_usd(quote.hold_nano), format_usd(result.available_nano)
+    return refusal.saying(f"{refusal.message} This request may cost up to {estimate}, {left} is left.")
 
 
 def _forward(terms: Terms, route: Route, body: Body, raw: bytes) -> codec.Forward:

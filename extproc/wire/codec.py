@@ -92,14 +92,14 @@ class Forward:
 class Ended:
     """A finished request in the access log.
 
-    Without a quote it was never held, or admit's answer was lost: then `caller` tells on whose accounts, and
-    `refused_by_us` that there was no hold. `deadline_ms` is no earlier than the deadline of such a hold.
+    Without a quote it was never held, or admit's answer was lost: then `caller` tells on whose accounts. `never_held`
+    when admit refused it, sure that there is no hold. `deadline_ms` is no earlier than the deadline of a hold.
     """
 
     report: Report
     quote: Quote | None
     caller: Caller | None
-    refused_by_us: bool
+    never_held: bool
     deadline_ms: int
 
 
@@ -256,9 +256,13 @@ def read_entry(entry: HTTPAccessLogEntry) -> Ended | None:
         report=report,
         quote=quote,
         caller=caller,
-        refused_by_us=response.response_code_details.startswith(names.DETAILS_PREFIX),
+        never_held=_refused_for_sure(response.response_code_details),
         deadline_ms=common.start_time.ToMilliseconds() + _ms(common.duration) + HOLD_MS,
     )
+
+
+def _refused_for_sure(details: str) -> bool:
+    return details.startswith(names.DETAILS_PREFIX) and not details.startswith(names.UNSURE_DETAILS_PREFIX)
 
 
 def _decided(metadata: Metadata) -> tuple[Quote | None, Caller | None]:

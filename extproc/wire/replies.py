@@ -16,7 +16,8 @@ def refuse(refusal: Refusal, dialect: Dialect, request_id: str) -> ProcessingRes
     headers = {}
     if refusal.retry_after_seconds is not None:
         headers["retry-after"] = str(refusal.retry_after_seconds)
-    details = names.DETAILS_PREFIX + (refusal.reason or refusal.code)
+    prefix = names.UNSURE_DETAILS_PREFIX if refusal.unsure else names.DETAILS_PREFIX
+    details = prefix + (refusal.reason or refusal.code)
     return codec.immediate(refusal.status, error_body(dialect, refusal, request_id), details, headers)
 
 

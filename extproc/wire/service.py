@@ -77,7 +77,7 @@ class Service:
                 return
             if ended.quote:
                 await self._reports.conclude(ended.quote, ended.report, "access_log", now_ms)
-            elif ended.caller and not ended.refused_by_us:
+            elif ended.caller and not ended.never_held:
                 await self._reports.release_lost(ended, ended.caller, now_ms)
         except Exception:
             log.exception("access_log_entry_failed")

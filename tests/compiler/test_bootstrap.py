@@ -3,8 +3,9 @@
 import pytest
 import yaml
 
-from extproc.compiler.bootstrap import render_bootstrap, render_sidecar, worker_socket
+from extproc.compiler.bootstrap import render_bootstrap, render_sidecar
 from extproc.errors import ConfigError
+from extproc.names import worker_socket
 from tests.compiler.samples import BOOTSTRAP, VALUES
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from extproc.compiler.install import BOOTSTRAP, CLUSTERS, SIDECAR, install, run_files, write_run_folder
+from extproc.core.catalog import Channel
 from extproc.errors import ConfigError
 from tests.compiler import samples
 
@@ -14,7 +15,7 @@ B = samples.channel_of("b", "http://127.0.0.1:9001")
 Snapshot = dict[str, tuple[str, int]]
 
 
-def _files(*channels: samples.Channel) -> dict[str, str]:
+def _files(*channels: Channel) -> dict[str, str]:
     return run_files(samples.BOOTSTRAP, samples.VALUES, samples.catalog_of(*channels), workers=2)
 
 
@@ -40,7 +41,12 @@ FAULTS = {
     "a channel twice": (CLUSTERS, "name: channel_b", "name: channel_a", "duplicate cluster 'channel_a'"),
     "Lua that does not load": (CLUSTERS, "local meta", "locl meta", "script load error"),
     "a secret's file that is missing": (CLUSTERS, "secrets/a.yaml", "secrets/z.yaml", "secrets/z.yaml' does not exist"),
-    "a filter Envoy does not have": (BOOTSTRAP, "ext_proc.v3.ExternalProcessor", "ext_proc.v9.Nothing", "Nothing"),
+    "a filter Envoy does not have": (
+        BOOTSTRAP,
+        "ext_proc.v3.ExternalProcessor",
+        "ext_proc.v9.Nothing",
+        "could not find @type.*Nothing",
+    ),
 }
 
 

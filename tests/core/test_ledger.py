@@ -413,6 +413,26 @@ async def test_a_key_nobody_made_is_refused(new_play: Callable[[], Play]) -> Non
     assert (await play.ledger.hold(stranger)).outcome is Outcome.KEY_DISABLED
 
 
+@pytest.mark.parametrize("revisions_off", [-1, 1])
+async def test_only_the_keys_present_revision_may_hold(new_play: Callable[[], Play], revisions_off: int) -> None:
+    """A key that is known as it was is refused, and so is one as it never was."""
+    play = new_play()
+    await play.open()
+    hold = replace(play.ask("h1", 0), key_revision=play.revision + revisions_off)
+    assert (await play.ledger.hold(hold)).outcome is Outcome.KEY_STALE
+
+
+async def test_another_key_cannot_repeat_a_hold(new_play: Callable[[], Play]) -> None:
+    """A held id is refused to every key but the one that took it."""
+    play = new_play()
+    await play.open()
+    await play.put_key(replace(play.key, key_id="other"))
+    await play.ledger.hold(play.ask("h1", 0))
+    assert (await play.ledger.hold(play.ask("h1", 0))).outcome is Outcome.EXISTS
+    again = replace(play.ask("h1", 0), key_id="other")
+    assert (await play.ledger.hold(again)).outcome is Outcome.EXISTS_DIFFERENT
+
+
 async def test_what_is_held_goes_back_where_it_was_taken(new_play: Callable[[], Play]) -> None:
     """A report that names fewer accounts than the hold leaves nothing held on any of them."""
     play = new_play()

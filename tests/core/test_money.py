@@ -30,8 +30,10 @@ def test_an_amount_is_read_exactly(text: str, nano: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "$", "abc", "1,50", "1 000", "12.50 USD", "€5", "0x10", "NaN", "sNaN", "Infinity", "-Infinity"]
-    + ["0.0000000001", "1e-10", "1.0000000000000000000000000000001", "1e999999"],
+    [
+        *("", " ", "$", "abc", "1,50", "1 000", "12.50 USD", "€5", "0x10", "NaN", "sNaN", "Infinity", "-Infinity"),
+        *("0.0000000001", "1e-10", "1.0000000000000000000000000000001", "1e999999"),
+    ],
 )
 def test_what_is_no_amount_is_refused(text: str) -> None:
     """What is no number, not finite or finer than a nano is a ValueError with the text in it, and no other fault."""

@@ -17,7 +17,7 @@ from extproc.errors import INVALID_REQUEST, Refusal
 
 def route_at(path: str) -> Route:
     """The route of a POST to this path."""
-    route = find_route("POST", path)
+    route = find_route("POST", path, {})
     assert isinstance(route, Route)
     return route
 

@@ -49,9 +49,9 @@ ANTHROPIC_CLASSES = {
 @EVERY
 def test_openais_sdk_reads_it(refusal: Refusal) -> None:
     """The exception has the class of its status, and `code`, `param`, `type` and message as attributes."""
-    with openai.OpenAI(api_key="sk-x", http_client=answering(Dialect.OPENAI, refusal), max_retries=0) as client:
-        with pytest.raises(OPENAI_CLASSES[refusal.status]) as raised:
-            client.models.list()
+    client = openai.OpenAI(api_key="sk-x", http_client=answering(Dialect.OPENAI, refusal), max_retries=0)
+    with client, pytest.raises(OPENAI_CLASSES[refusal.status]) as raised:
+        client.models.list()
     error = raised.value
     body: Any = error.body
     assert (error.status_code, error.code, error.param) == (refusal.status, refusal.code, refusal.param)
@@ -63,11 +63,9 @@ def test_openais_sdk_reads_it(refusal: Refusal) -> None:
 @EVERY
 def test_anthropics_sdk_reads_it(refusal: Refusal) -> None:
     """The exception has the class of its status, and a body whose error has a type of Anthropic's."""
-    with anthropic.Anthropic(
-        api_key="sk-x", http_client=answering(Dialect.ANTHROPIC, refusal), max_retries=0
-    ) as client:
-        with pytest.raises(ANTHROPIC_CLASSES[refusal.status]) as raised:
-            client.models.list()
+    client = anthropic.Anthropic(api_key="sk-x", http_client=answering(Dialect.ANTHROPIC, refusal), max_retries=0)
+    with client, pytest.raises(ANTHROPIC_CLASSES[refusal.status]) as raised:
+        client.models.list()
     body: Any = raised.value.body
     assert body["error"]["message"] == refusal.message
     assert body["error"]["code"] == refusal.code
@@ -79,8 +77,8 @@ def test_anthropics_sdk_reads_it(refusal: Refusal) -> None:
 def test_googles_sdk_reads_it(refusal: Refusal) -> None:
     """The exception is the client's or the server's fault, with Google's status word, message and details."""
     options = HttpOptions(httpx_client=answering(Dialect.GEMINI, refusal), base_url="http://tollgate.test")
-    with pytest.raises(APIError) as raised:
-        genai.Client(api_key="sk-x", http_options=options).models.get(model="m")
+    with genai.Client(api_key="sk-x", http_options=options) as client, pytest.raises(APIError) as raised:
+        client.models.get(model="m")
     error = raised.value
     assert type(error) is (ClientError if refusal.status < 500 else ServerError)
     assert (error.code, error.message) == (refusal.status, refusal.message)
@@ -91,7 +89,10 @@ def test_googles_sdk_reads_it(refusal: Refusal) -> None:
 
 
 SHAPES: dict[Dialect, Any] = {
-    Dialect.OPENAI: {"error": {"message": str, "type": str, "param": (str, type(None)), "code": str}, "request_id": str},
+    Dialect.OPENAI: {
+        "error": {"message": str, "type": str, "param": (str, type(None)), "code": str},
+        "request_id": str,
+    },
     Dialect.ANTHROPIC: {"type": str, "error": {"type": str, "message": str, "code": str}, "request_id": str},
     Dialect.GEMINI: {"error": {"code": int, "message": str, "status": str, "details": list}},
 }
@@ -102,7 +103,9 @@ def differences(value: Any, shape: Any, at: str = "") -> list[str]:
     if not isinstance(shape, dict):
         return [] if isinstance(value, shape) else [at]
     odd = [f"{at}.{name}" for name in set(value) ^ set(shape) - {"reason"} if name != "reason"]
-    return odd + [at_ for name in set(shape) & set(value) for at_ in differences(value[name], shape[name], f"{at}.{name}")]
+    return odd + [
+        at_ for name in set(shape) & set(value) for at_ in differences(value[name], shape[name], f"{at}.{name}")
+    ]
 
 
 @EVERY
@@ -145,6 +148,6 @@ def test_every_family_has_a_word_in_every_dialect(dialect: Dialect, family: Fami
 @pytest.mark.parametrize("dialect", Dialect)
 def test_what_the_caller_sent_cannot_break_the_body(dialect: Dialect) -> None:
     """A message that repeats a caller's model name is JSON whatever is in the name."""
-    message = 'no model \'x"}\n\x00</script>é😀\' here'
+    message = "no model 'x\"}\n\x00</script>é😀' here"
     refusal = errors.MODEL_NOT_FOUND.saying(message, "model")
     assert json.loads(error_body(dialect, refusal, REQUEST_ID))["error"]["message"] == message

@@ -26,56 +26,72 @@ GEMINI_VERBS = [
     ("batchEmbedContents", routes.BATCH_EMBED, False),
     ("countTokens", routes.COUNT_TOKENS, False),
 ]
-GEMINI_PREFIXES = [("/v1beta", "v1beta"), ("/gemini/v1beta", "v1beta"), ("/gemini/v1", "v1"), ("/gemini/v2", "v2")]
+GEMINI_PREFIXES = [
+    ("/v1beta", "v1beta"),
+    ("/v1", "v1"),
+    ("/v1alpha", "v1alpha"),
+    ("/gemini/v1beta", "v1beta"),
+    ("/gemini/v1", "v1"),
+    ("/gemini/v2", "v2"),
+]
+NO_HEADERS: dict[str, str] = {}
+ANTHROPIC = {"anthropic-version": "2023-06-01", "x-api-key": "sk-1"}
+GOOGLE = {"x-goog-api-client": "google-genai-sdk/1", "x-goog-api-key": "sk-1"}
 LISTS = [
-    ("/v1/models", False, Dialect.OPENAI),
-    ("/v1/models", True, Dialect.ANTHROPIC),
-    ("/claude/v1/models", False, Dialect.ANTHROPIC),
-    ("/claude/v1/models", True, Dialect.ANTHROPIC),
-    ("/v1beta/models", False, Dialect.GEMINI),
-    ("/gemini/v1beta/models", False, Dialect.GEMINI),
-    ("/gemini/v1/models", False, Dialect.GEMINI),
+    ("/v1/models", NO_HEADERS, Dialect.OPENAI),
+    ("/v1/models", {"authorization": "Bearer sk-1"}, Dialect.OPENAI),
+    ("/v1/models", {"x-api-key": "sk-1"}, Dialect.OPENAI),
+    ("/v1/models", ANTHROPIC, Dialect.ANTHROPIC),
+    ("/v1/models", GOOGLE, Dialect.GEMINI),
+    ("/v1/models", {"x-goog-api-key": "sk-1"}, Dialect.GEMINI),
+    ("/v1/models", {"x-goog-api-client": "google-genai-sdk/1"}, Dialect.GEMINI),
+    ("/claude/v1/models", NO_HEADERS, Dialect.ANTHROPIC),
+    ("/claude/v1/models", GOOGLE, Dialect.ANTHROPIC),
+    ("/v1beta/models", NO_HEADERS, Dialect.GEMINI),
+    ("/v1beta/models", ANTHROPIC, Dialect.GEMINI),
+    ("/gemini/v1beta/models", NO_HEADERS, Dialect.GEMINI),
+    ("/gemini/v1/models", NO_HEADERS, Dialect.GEMINI),
 ]
 POSTS = [path for path, _, _ in FIXED] + [
     f"{prefix}/models/m:{verb}" for prefix, _ in GEMINI_PREFIXES for verb, _, _ in GEMINI_VERBS
 ]
-GETS = [path for path, _, _ in LISTS]
+GETS = sorted({path for path, _, _ in LISTS})
 
 
 @pytest.mark.parametrize(("path", "operation", "template"), FIXED)
 def test_a_path_whose_body_names_the_model(path: str, operation: Operation, template: str) -> None:
     """These paths are these operations, at these places below a channel's base URL."""
-    assert find_route("POST", path) == Route(operation, template)
+    assert find_route("POST", path, NO_HEADERS) == Route(operation, template)
 
 
 @pytest.mark.parametrize(("prefix", "version"), GEMINI_PREFIXES)
 @pytest.mark.parametrize(("verb", "operation", "stream"), GEMINI_VERBS)
 def test_a_gemini_path(prefix: str, version: str, verb: str, operation: Operation, stream: bool) -> None:
     """The path names version, model and verb, and the verb says whether the answer is a stream."""
-    route = find_route("POST", f"{prefix}/models/gemini-2.5-pro:{verb}?alt=sse")
+    route = find_route("POST", f"{prefix}/models/gemini-2.5-pro:{verb}?alt=sse", NO_HEADERS)
     template = f"/{version}/models/{{model}}:{verb}"
     assert route == Route(operation, template, "alt=sse", "gemini-2.5-pro", stream)
 
 
-@pytest.mark.parametrize(("path", "anthropic_version", "dialect"), LISTS)
-def test_a_model_list(path: str, anthropic_version: bool, dialect: Dialect) -> None:
-    """Each dialect lists models at its own path; OpenAI's is Anthropic's too, who says its version in a header."""
-    assert find_route("GET", path, anthropic_version) == ModelList(dialect)
-    assert find_route("GET", path + "?pageSize=5", anthropic_version) == ModelList(dialect)
+@pytest.mark.parametrize(("path", "headers", "dialect"), LISTS)
+def test_a_model_list(path: str, headers: dict[str, str], dialect: Dialect) -> None:
+    """Each dialect lists models at its own path; at OpenAI's the headers of an SDK tell whose it is."""
+    assert find_route("GET", path, headers) == ModelList(dialect)
+    assert find_route("GET", path + "?pageSize=5", headers) == ModelList(dialect)
 
 
 @pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "post", "CONNECT", ""])
 def test_an_operation_is_a_post(method: str, path: str) -> None:
     """No other method calls a model, not even a list's."""
-    assert find_route(method, path) is None
+    assert find_route(method, path, NO_HEADERS) is None
 
 
 @pytest.mark.parametrize("path", GETS)
 @pytest.mark.parametrize("method", ["POST", "HEAD", "DELETE", ""])
 def test_a_list_is_a_get(method: str, path: str) -> None:
     """No other method lists models."""
-    assert find_route(method, path) is None
+    assert find_route(method, path, NO_HEADERS) is None
 
 
 @pytest.mark.parametrize("path", POSTS + GETS)
@@ -83,34 +99,63 @@ def test_a_list_is_a_get(method: str, path: str) -> None:
 def test_only_the_exact_path_is_served(path: str, around: str) -> None:
     """A trailing slash, a doubled slash or anything else around a known path makes an unknown one."""
     changed = around.format(path)
-    assert find_route("POST", changed) is None
-    assert find_route("GET", changed) is None
+    assert find_route("POST", changed, NO_HEADERS) is None
+    assert find_route("GET", changed, NO_HEADERS) is None
 
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/", "*", "/v1", "/v1/", "/V1/chat/completions", "/v1/completions", "/v1/images/generations", "/v1/files"]
-    + ["/v1/batches", "/v1/audio/speech", "/v1/moderations", "/v1/responses/resp_1", "/v1/responses/resp_1/cancel"]
-    + ["/v1/chat/completions/cc_1", "/v1/messages/batches", "/v1/complete", "/claude/v1/complete"]
-    + ["/claude/v1/chat/completions", "/gemini/v1/chat/completions", "/v1beta/openai/chat/completions"]
-    + ["/v1/models/gpt", "/v1/models/gpt:generateContent", "/models/m:generateContent", "/gemini/models/m:countTokens"]
-    + ["/v1beta/models/m", "/v1beta/models/m:", "/v1beta/models/:generateContent", "/v1beta/models/m:GenerateContent"]
-    + ["/v1beta/models/m:predict", "/v1beta/models/m:generateContent:generateContent", "/v1beta/models/a/b:countTokens"]
-    + ["/v1beta/tunedModels/m:generateContent", "/v1beta/cachedContents", "/v1beta/files", "/upload/v1beta/files"]
-    + ["/gemini/gemini/v1/models/m:countTokens", "/gemini/x1/models/m:countTokens", "/gemini/v/models/m:countTokens"]
-    + ["/v1/../v1/messages", "/v1/%63hat/completions", "/v1%2Fmessages"],
+    [
+        *(
+            "",
+            "/",
+            "*",
+            "/v1",
+            "/v1/",
+            "/V1/chat/completions",
+            "/v1/completions",
+            "/v1/images/generations",
+            "/v1/files",
+        ),
+        *("/v1/batches", "/v1/audio/speech", "/v1/moderations", "/v1/responses/resp_1", "/v1/responses/resp_1/cancel"),
+        *("/v1/chat/completions/cc_1", "/v1/messages/batches", "/v1/complete", "/claude/v1/complete"),
+        *("/claude/v1/chat/completions", "/gemini/v1/chat/completions", "/v1beta/openai/chat/completions"),
+        *(
+            "/v1/models/gpt",
+            "/models/m:generateContent",
+            "/gemini/models/m:countTokens",
+        ),
+        *(
+            "/v1beta/models/m",
+            "/v1beta/models/m:",
+            "/v1beta/models/:generateContent",
+            "/v1beta/models/m:GenerateContent",
+        ),
+        *(
+            "/v1beta/models/m:predict",
+            "/v1beta/models/m:generateContent:generateContent",
+            "/v1beta/models/a/b:countTokens",
+        ),
+        *("/v1beta/tunedModels/m:generateContent", "/v1beta/cachedContents", "/v1beta/files", "/upload/v1beta/files"),
+        *(
+            "/gemini/gemini/v1/models/m:countTokens",
+            "/gemini/x1/models/m:countTokens",
+            "/gemini/v/models/m:countTokens",
+        ),
+        *("/v1/../v1/messages", "/v1/%63hat/completions", "/v1%2Fmessages"),
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_an_unknown_path_is_not_served(method: str, path: str) -> None:
     """What a vendor may offer besides, and nobody priced here, is no path."""
-    assert find_route(method, path) is None
+    assert find_route(method, path, NO_HEADERS) is None
 
 
 @given(st.sampled_from(["GET", "POST"]), st.text(max_size=60))
 def test_anything_else_is_not_served(method: str, target: str) -> None:
     """A path from nowhere is no operation, and reading it is no fault."""
     path = target.partition("?")[0]
-    assert path in POSTS + GETS or find_route(method, target) is None
+    assert path in POSTS + GETS or find_route(method, target, NO_HEADERS) is None
 
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
@@ -119,12 +164,10 @@ names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3
 @given(names, st.sampled_from(GEMINI_PREFIXES), st.sampled_from(GEMINI_VERBS))
 @example("tuned/a:b", GEMINI_PREFIXES[0], GEMINI_VERBS[0])
 @example("100%", GEMINI_PREFIXES[0], GEMINI_VERBS[0])
-def test_a_model_name_survives_the_path(
-    name: str, prefix: tuple[str, str], verb: tuple[str, Operation, bool]
-) -> None:
+def test_a_model_name_survives_the_path(name: str, prefix: tuple[str, str], verb: tuple[str, Operation, bool]) -> None:
     """Whatever is in a percent-encoded model name, it is read as it was meant and asked for as it was sent."""
     path = f"/models/{quote(name, safe='')}:{verb[0]}"
-    route = find_route("POST", prefix[0] + path)
+    route = find_route("POST", prefix[0] + path, NO_HEADERS)
     assert isinstance(route, Route)
     assert route.model == name
     assert route.path_at("/base", name) == f"/base/{prefix[1]}{path}"
@@ -148,41 +191,44 @@ def test_a_model_name_survives_the_path(
 )
 def test_the_path_at_a_channel(target: str, base_path: str, vendor_model: str, path: str) -> None:
     """A request goes to the channel's own base path, under the vendor's model name, with its query as it was."""
-    route = find_route("POST", target)
+    route = find_route("POST", target, NO_HEADERS)
     assert isinstance(route, Route)
     assert route.path_at(base_path, vendor_model) == path
 
 
 @pytest.mark.parametrize(
-    ("path", "anthropic_version", "dialect"),
+    ("target", "headers", "dialect"),
     [
-        ("/nowhere", False, Dialect.OPENAI),
-        ("/v1/nowhere", False, Dialect.OPENAI),
-        ("/v1/nowhere", True, Dialect.ANTHROPIC),
-        ("/claude/nowhere", False, Dialect.ANTHROPIC),
-        ("/v1/messages/batches", False, Dialect.ANTHROPIC),
-        ("/v1beta/nowhere", False, Dialect.GEMINI),
-        ("/gemini/nowhere", False, Dialect.GEMINI),
-        ("", False, Dialect.OPENAI),
+        ("", NO_HEADERS, Dialect.OPENAI),
+        ("/nowhere", NO_HEADERS, Dialect.OPENAI),
+        ("/v1/nowhere", ANTHROPIC, Dialect.OPENAI),
+        ("/claude/nowhere", NO_HEADERS, Dialect.ANTHROPIC),
+        ("/v1/messages/batches", NO_HEADERS, Dialect.ANTHROPIC),
+        ("/v1beta/nowhere", NO_HEADERS, Dialect.GEMINI),
+        ("/gemini/nowhere", NO_HEADERS, Dialect.GEMINI),
+        ("/v1/models/m:nowhere", NO_HEADERS, Dialect.GEMINI),
+        ("/v1/models?key=sk-1", GOOGLE, Dialect.GEMINI),
+        ("/v1/nowhere?/v1beta/", NO_HEADERS, Dialect.OPENAI),
     ],
 )
-def test_whose_errors_a_caller_reads(path: str, anthropic_version: bool, dialect: Dialect) -> None:
+def test_whose_errors_a_caller_reads(target: str, headers: dict[str, str], dialect: Dialect) -> None:
     """Even an unknown path has a dialect to be refused in."""
-    assert dialect_of(path, anthropic_version) is dialect
+    assert dialect_of(target, headers) is dialect
 
 
-@pytest.mark.parametrize("path", [*POSTS, "/v1alpha/models/m:generateContent", "/v2/models/m:generateContent"])
-def test_errors_are_in_the_dialect_of_the_operation(path: str) -> None:
-    """Where an operation is served, its refusals are worded as its answers are."""
-    route = find_route("POST", path)
-    if isinstance(route, Route):
-        assert dialect_of(path) is route.operation.dialect
+@pytest.mark.parametrize("headers", [NO_HEADERS, ANTHROPIC, GOOGLE])
+@pytest.mark.parametrize("path", POSTS)
+def test_errors_are_in_the_dialect_of_the_operation(path: str, headers: dict[str, str]) -> None:
+    """Where an operation is served, its refusals are worded as its answers are, whatever headers came along."""
+    route = find_route("POST", path + "?alt=sse", headers)
+    assert isinstance(route, Route)
+    assert dialect_of(path + "?alt=sse", headers) is route.operation.dialect
 
 
-@pytest.mark.parametrize("path", GETS)
-def test_errors_are_in_the_dialect_of_the_list(path: str) -> None:
+@pytest.mark.parametrize(("path", "headers", "dialect"), LISTS)
+def test_errors_are_in_the_dialect_of_the_list(path: str, headers: dict[str, str], dialect: Dialect) -> None:
     """Where a list is served, its refusals are worded as the list is."""
-    assert find_route("GET", path) == ModelList(dialect_of(path))
+    assert dialect_of(path, headers) is dialect
 
 
 def test_operations_have_names_of_their_own() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from extproc.simulator import Simulator, routes
 from extproc.simulator.answer import whole
 from extproc.simulator.connection import Connection, Request
-from extproc.simulator.exchange import Exchange, Reply
+from extproc.simulator.exchange import Reply
 from extproc.simulator.play import play
 from extproc.simulator.script import PLAIN
 
@@ -37,14 +37,23 @@ def _ask(script: dict[str, Any], stream: bool) -> dict[str, Any]:
 
 
 class _Written(asyncio.Transport):
-    """Keeps what is written."""
+    """Keeps what is written, and whether it is being read."""
 
     def __init__(self) -> None:
         super().__init__()
         self.data = b""
+        self.writes = 0
+        self.is_read = True
 
     def write(self, data: Any) -> None:
         self.data += data
+        self.writes += 1
+
+    def pause_reading(self) -> None:
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        self.is_read = True
 
     def is_closing(self) -> bool:
         return False
@@ -195,26 +204,70 @@ async def test_slow_client(connect: "Connect", sim: Simulator, until: Until) -> 
     assert sim.received[0].chunks < 15_000
 
 
+def _streaming(transport: _Written, script: str, ended: "list[Ended]") -> Connection:
+    """A connection that has just begun to answer with a stream of this script."""
+    messages = [{"role": "user", "content": f"[[sim {script}]]"}]
+    body = json.dumps({"model": "m", "stream": True, "messages": messages})
+    played = play(1, routes.find("POST", CHAT), body.encode())
+    reply = Reply(b"head", played.answer, played.script, lambda how, _chunks: ended.append(how))
+    connection = Connection(lambda _request: reply, set())
+    connection.connection_made(transport)
+    connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    return connection
+
+
 @pytest.mark.parametrize("delay_ms", [0, 0.01])
 async def test_pause(until: Until, delay_ms: float) -> None:
     """Between the transport's pause and resume nothing is written, and after it what was missing."""
     script = f'{{"chunks": 100, "word_bytes": 40000, "delay_ms": {delay_ms}}}'
-    body = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": f"[[sim {script}]]"}]})
-    played = play(1, routes.find("POST", CHAT), body.encode())
     ended: list[Ended] = []
-    reply = Reply(b"", played.answer, played.script, lambda how, _chunks: ended.append(how))
     paused, other = _Written(), _Written()
-    exchange = Exchange(paused, reply, lambda: None)
-    exchange.start()
+    connection = _streaming(paused, script, ended)
     await until(lambda: b"w0" in paused.data)
-    exchange.pause()
+    connection.pause_writing()
     written = paused.data
-    Exchange(other, reply, lambda: None).start()
+    _streaming(other, script, ended)
     await until(lambda: len(ended) == 1)
     assert paused.data == written
-    exchange.resume()
+    connection.resume_writing()
     await until(lambda: len(ended) == 2)
     assert paused.data == other.data
+
+
+async def test_nothing_after_the_client_has_gone(until: Until) -> None:
+    """A stream whose connection is lost ends once, and writes nothing more."""
+    script = '{"chunks": 50, "delay_ms": 0.01}'
+    ended: list[Ended] = []
+    lost, other = _Written(), _Written()
+    connection = _streaming(lost, script, ended)
+    await until(lambda: b"w1" in lost.data)
+    connection.connection_lost(None)
+    written = lost.data
+    _streaming(other, script, ended)
+    await until(lambda: len(ended) == 2)
+    assert (ended, lost.data) == (["client_gone", "clean"], written)
+
+
+@pytest.mark.parametrize(("delay_ms", "fewest", "most"), [(0.01, 1000, 1010), (0, 1, 10)])
+async def test_writes(until: Until, delay_ms: float, fewest: int, most: int) -> None:
+    """With a delay each chunk is a write of its own; without one, a thousand chunks are a few large writes."""
+    ended: list[Ended] = []
+    transport = _Written()
+    _streaming(transport, f'{{"chunks": 1000, "delay_ms": {delay_ms}}}', ended)
+    await until(lambda: ended == ["clean"])
+    assert fewest <= transport.writes <= most
+
+
+async def test_reading_waits_for_answers(until: Until) -> None:
+    """While pipelined requests wait for their turn no more is read."""
+    ended: list[Ended] = []
+    transport = _Written()
+    connection = _streaming(transport, '{"chunks": 3, "delay_ms": 0.01}', ended)
+    assert transport.is_read
+    connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    assert not transport.is_read
+    await until(lambda: len(ended) == 2)
+    assert transport.is_read
 
 
 @pytest.mark.parametrize("delay_ms", [0, 0.01])

@@ -45,11 +45,16 @@ async def test_another_key_leaves_the_wallet_as_it_is(connection: Connection) ->
     assert await RedisLedger(connection).balance("ada", Account(AccountKind.WALLET, "ada")) == Balance(100)
 
 
-async def test_an_unknown_key_is_not_remembered(connection: Connection) -> None:
-    """A key that is used before it is made works as soon as it is, and invented keys fill no memory."""
+async def test_an_unknown_key_is_not_remembered(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that is used before it is made works as soon as it is, and invented keys drive no real one out."""
     ring = RedisKeyring(connection)
     assert await ring.find("digest") is None
     await RedisKeyring(connection).create(KEY, "digest")
+    assert await ring.find("digest") == KEY
+    monkeypatch.setattr(keyring_module, "CACHED_KEYS", 2)
+    for number in range(5):
+        assert await ring.find(f"invented {number}") is None
+    await connection.execute("FLUSHDB")
     assert await ring.find("digest") == KEY
 
 

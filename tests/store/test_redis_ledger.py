@@ -5,7 +5,18 @@ import re
 from redis.crc import key_slot
 
 from extproc.core.identity import KeyRecord
-from extproc.core.ledger import BUCKETS, KEEP_MS, End, Hold, HoldResult, Outcome, State, bucket_of
+from extproc.core.ledger import (
+    BUCKETS,
+    KEEP_MS,
+    UNLIMITED,
+    End,
+    Hold,
+    HoldResult,
+    Outcome,
+    State,
+    TopUpResult,
+    bucket_of,
+)
 from extproc.store import keys
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
@@ -87,6 +98,7 @@ async def test_an_ended_hold_keeps_little(connection: Connection) -> None:
     await ledger.end(report(4_000_000_000_000, 4_000_000_060_000))
     kept = await connection.execute("HGETALL", keys.hold(BUCKET, "h1"))
     assert kept == {"state": "6", "cost": "5", "amount": "5", "key": "k1", "deadline": "4000000060000"}
+    assert await connection.execute("ZCARD", keys.due(BUCKET)) == 0
 
 
 async def test_a_report_is_too_late_once_its_hold_is_forgotten(connection: Connection) -> None:
@@ -103,3 +115,20 @@ async def test_a_report_is_too_late_once_its_hold_is_forgotten(connection: Conne
     assert (await ledger.end(report(after_ms, deadline_ms))).outcome is Outcome.TOO_LATE
     assert (await ledger.balance("ada", KEY.accounts[1])).used_nano == 5
     assert await connection.execute("EXISTS", keys.due(BUCKET), keys.hold(BUCKET, "h1")) == 0
+
+
+async def test_a_deadline_without_its_hold_is_dropped(connection: Connection) -> None:
+    """A hold that somebody deleted by hand does not stop the sweeper at its bucket."""
+    ledger = await ledger_with_money(connection)
+    await ledger.hold(ask(LONG_AGO_MS))
+    await connection.execute("DEL", keys.hold(BUCKET, "h1"))
+    assert await ledger.expire_due(BUCKET, LONG_AGO_MS + 60_000, 10) == []
+    assert await connection.execute("ZCARD", keys.due(BUCKET)) == 0
+
+
+async def test_an_unlimited_wallet_is_not_topped_up(connection: Connection) -> None:
+    """There is nothing to add to no limit, and -1 is never counted as an amount."""
+    wallet = keys.account(BUCKET, KEY.accounts[1])
+    await connection.execute("HSET", wallet, "limit", UNLIMITED)
+    assert await RedisLedger(connection).top_up("ada", 100, "a", 0) == TopUpResult(Outcome.OVER_MAXIMUM, UNLIMITED)
+    assert await connection.execute("HGET", wallet, "limit") == str(UNLIMITED)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -169,14 +170,13 @@ def test_an_unchanged_body_is_not_sent() -> None:
 @pytest.mark.parametrize("channels", [["a"], ["b", "a"], ["e", "d", "c", "b", "a"]])
 def test_each_attempt_has_a_group_of_its_own(channels: list[str]) -> None:
     """One priority group per channel in the chain's order, each with one cluster, and one retry fewer than channels."""
-    lines = {name: QUOTE.lines["a"] for name in channels}
+    lines = dict.fromkeys(channels, QUOTE.lines["a"])
     answer = forwarded(replace(FORWARD, quote=replace(QUOTE, lines=lines), paths={}, body=None))
     assert answer.WhichOneof("response") == "request_body"
     assert set(answer.typed_dynamic_metadata) == {names.CHAIN_NAMESPACE}
     packed = answer.typed_dynamic_metadata[names.CHAIN_NAMESPACE]
     assert packed.type_url == (
-        "type.googleapis.com/"
-        "envoy.extensions.router.cluster_specifiers.priority_group.v3.PriorityGroupsOverride"
+        "type.googleapis.com/envoy.extensions.router.cluster_specifiers.priority_group.v3.PriorityGroupsOverride"
     )
     override = PriorityGroupsOverride.FromString(packed.value)
     clusters = [[(c.cluster_name, c.weight.value) for c in group.clusters] for group in override.priority_groups]
@@ -216,7 +216,7 @@ def carried(
     quote: Quote | None = None,
     caller: Caller | None = None,
     usage: TokenUsage | None = None,
-    lifted: dict[str, float] | None = None,
+    lifted: Mapping[str, float] | None = None,
 ) -> Metadata:
     """Metadata as Envoy carries it from admit to a report, with what the answer added on the way."""
     metadata = Metadata()
@@ -357,7 +357,7 @@ RESET = "upstream_reset_after_response_started{remote_reset}"
 CALLER_GONE = ResponseFlags(downstream_connection_termination=True)
 
 
-def without_usage(quote: Quote = QUOTE, **lifted: float) -> Metadata:
+def without_usage(quote: Quote = QUOTE, /, **lifted: float) -> Metadata:
     """Metadata of a held request whose usage nobody read, but for what was lifted."""
     return carried(quote, CALLER, lifted=lifted or None)
 
@@ -404,7 +404,7 @@ ENTRIES = {
         replace(CLEAN, usage=Usage.of(7), usage_whole=False),
     ),
     "Anthropic, cut": (
-        Entry(without_usage(**MESSAGE_START), details=RESET),
+        Entry(without_usage(QUOTE, **MESSAGE_START), details=RESET),
         replace(CUT, usage=Usage.of(500, 100, 50, 3), usage_whole=False),
     ),
     "Anthropic, cut, nothing cached": (
@@ -454,14 +454,21 @@ def test_an_entry_that_is_no_end(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize(
-    ("details", "refused_by_us"),
-    [("tollgate_billing_shortfall", True), ("ext_proc_error_timeout", False), ("", False), ("via_upstream", False)],
+    ("details", "never_held"),
+    [
+        ("tollgate_billing_shortfall", True),
+        ("tollgate_invalid_request_error", True),
+        (names.UNSURE_DETAILS_PREFIX + "ledger_unavailable", False),
+        ("ext_proc_error_timeout", False),
+        ("via_upstream", False),
+        ("", False),
+    ],
 )
-def test_a_caller_without_a_quote(details: str, refused_by_us: bool) -> None:
-    """A hold whose quote never reached Envoy can be undone, and our own refusal needs no undoing."""
+def test_a_caller_without_a_quote(details: str, never_held: bool) -> None:
+    """A hold whose quote never reached Envoy can be undone; only a refusal that is sure of itself needs no undoing."""
     ended = codec.read_entry(Entry(carried(None, CALLER), details=details).message())
     assert ended is not None
-    assert (ended.quote, ended.caller, ended.refused_by_us) == (None, CALLER, refused_by_us)
+    assert (ended.quote, ended.caller, ended.never_held) == (None, CALLER, never_held)
 
 
 @pytest.mark.parametrize("held_later_ms", [0, 1, 899, 900])

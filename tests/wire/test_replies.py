@@ -8,7 +8,7 @@ from extproc import errors
 from extproc.core.catalog import Dialect
 from extproc.dialects.errors import error_body
 from extproc.dialects.model_lists import model_list
-from extproc.errors import LEDGER_AWAY, NO_KEY, WALLET, Refusal
+from extproc.errors import INTERNAL, LEDGER_AWAY, NO_KEY, WALLET, Refusal
 from extproc.wire.pb.ext_proc_pb2 import ProcessingResponse
 from extproc.wire.replies import list_models, refuse
 from tests.core.samples import MODEL
@@ -35,16 +35,25 @@ def test_a_refusal(dialect: Dialect, refusal: Refusal) -> None:
 
 @pytest.mark.parametrize(
     ("refusal", "details"),
-    [(NO_KEY, "tollgate_invalid_api_key"), (WALLET, "tollgate_billing_shortfall")],
+    [
+        (NO_KEY, "tollgate_invalid_api_key"),
+        (WALLET, "tollgate_billing_shortfall"),
+        (LEDGER_AWAY, "tollgate_unsure_ledger_unavailable"),
+        (INTERNAL, "tollgate_unsure_internal_error"),
+    ],
 )
 def test_the_details_are_the_most_exact_word(refusal: Refusal, details: str) -> None:
-    """The access log tells the reason where there is one, else the code."""
+    """The access log tells the reason where there is one, else the code, and whether there may be a hold."""
     assert refuse(refusal, Dialect.OPENAI, "id-1").immediate_response.details == details
 
 
 @pytest.mark.parametrize(
     ("refusal", "seconds"),
-    [(LEDGER_AWAY, b"2"), (Refusal(429, errors.Family.RATE_LIMIT, "c", "m", retry_after_seconds=0), b"0"), (WALLET, None)],
+    [
+        (LEDGER_AWAY, b"2"),
+        (Refusal(429, errors.Family.RATE_LIMIT, "c", "m", retry_after_seconds=0), b"0"),
+        (WALLET, None),
+    ],
 )
 def test_when_to_try_again(refusal: Refusal, seconds: bytes | None) -> None:
     """A refusal that passes says when; an empty wallet does not, so that nobody retries it."""

@@ -1,0 +1,122 @@
+"""The model directory is authoritative: what is listed can be called, what is not cannot. In each SDK's own words."""
+
+import asyncio
+
+import httpx
+import openai
+import pytest
+
+from tests.e2e.harness import Customer, Gateway
+from tests.e2e.sdks import Client, anthropic_client, gemini_client, openai_client
+
+OPENAI = ["fast", "gpt-5", "gpt-5-mini", "gpt-5-nano", "text-embedding-3-small"]
+ANTHROPIC = ["claude-haiku-4-5", "claude-opus-4-5", "claude-sonnet-4-5"]
+GEMINI = ["gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro", "gemini-embedding-001"]
+
+LISTS = [
+    pytest.param(openai_client, "", OPENAI, id="openai"),
+    pytest.param(anthropic_client, "", ANTHROPIC, id="anthropic"),
+    pytest.param(anthropic_client, "/claude", ANTHROPIC, id="anthropic at /claude"),
+    pytest.param(gemini_client, "", GEMINI, id="gemini"),
+    pytest.param(gemini_client, "/gemini", GEMINI, id="gemini at /gemini"),
+]
+
+
+@pytest.fixture(scope="module")
+def everyone(demo: Gateway) -> Customer:
+    """A key of the group that has all models."""
+    return demo.customer()
+
+
+@pytest.fixture(scope="module")
+def coder(demo: Gateway) -> Customer:
+    """A key of the group that has Anthropic's models alone."""
+    return demo.customer(group="claude-code")
+
+
+def listed(client: Client) -> list[str]:
+    """The ids an SDK's list has, without Google's `models/`."""
+    return sorted((getattr(m, "id", None) or m.name).removeprefix("models/") for m in client.models.list())
+
+
+async def listed_async(client: Client) -> list[str]:
+    """The same with an async client; Google's must be awaited first."""
+    pager = client.models.list()
+    pager = await pager if asyncio.iscoroutine(pager) else pager
+    return sorted([(getattr(m, "id", None) or m.name).removeprefix("models/") async for m in pager])
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize(("client", "prefix", "models"), LISTS)
+def test_each_sdk_lists_what_can_be_called_in_its_dialect(
+    demo: Gateway, everyone: Customer, client: Client, prefix: str, models: list[str], is_async: bool
+) -> None:
+    """All three SDKs ask at their own paths, and get exactly the models their dialect can call."""
+
+    async def ask() -> list[str]:
+        return await listed_async(client(demo.url + prefix, everyone.key, True))
+
+    found = asyncio.run(ask()) if is_async else listed(client(demo.url + prefix, everyone.key))
+
+    assert found == models
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+@pytest.mark.parametrize("prefix", ["", "/gemini"])
+def test_google_may_ask_in_either_version(demo: Gateway, everyone: Customer, prefix: str, version: str) -> None:
+    """The Google SDK lists the models under v1 and v1beta, with and without /gemini before them."""
+    assert listed(gemini_client(demo.url + prefix, everyone.key, version=version)) == GEMINI
+
+
+@pytest.mark.parametrize(
+    ("client", "models"), [(openai_client, []), (anthropic_client, ANTHROPIC), (gemini_client, [])]
+)
+def test_a_key_sees_its_own_groups_models_alone(
+    demo: Gateway, coder: Customer, client: Client, models: list[str]
+) -> None:
+    """Two keys of one platform have different lists: the group on the key decides."""
+    assert listed(client(demo.url, coder.key)) == models
+
+
+def test_what_is_listed_can_be_called_and_what_is_not_cannot(demo: Gateway, everyone: Customer, coder: Customer) -> None:
+    """Every model is called with a key that lists it (200) and with one that does not (404 model_not_found)."""
+    for model in ("fast", "gpt-5", "gpt-5-mini", "gpt-5-nano"):
+        openai_client(demo.url, everyone.key).chat.completions.create(model=model, messages=[])
+        with pytest.raises(openai.NotFoundError, match="model_not_found"):
+            openai_client(demo.url, coder.key).chat.completions.create(model=model, messages=[])
+    for model in ANTHROPIC:
+        anthropic_client(demo.url, coder.key).messages.create(
+            model=model, max_tokens=9, messages=[{"role": "user", "content": "Hello"}]
+        )
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/claude/v1/models", "/gemini/v1beta/models", "/v1beta/models"])
+def test_a_list_is_for_valid_keys_and_costs_nothing(demo: Gateway, everyone: Customer, path: str) -> None:
+    """Without a key: 401; with one: 200 as JSON with a request id, no charge, and no vendor is asked."""
+    demo.forget_received()
+    before = demo.wallet(everyone)
+
+    refused = httpx.get(demo.url + path)
+    listed_ = httpx.get(demo.url + path, headers={"authorization": f"Bearer {everyone.key}"})
+
+    assert (refused.status_code, listed_.status_code) == (401, 200)
+    assert listed_.headers["content-type"] == "application/json"
+    assert listed_.headers["x-tollgate-request-id"]
+    assert demo.wallet(everyone).held_nano == before.held_nano == 0
+    assert demo.received() == []
+
+
+@pytest.mark.parametrize(
+    ("client", "known"),
+    [(openai_client, "gpt-5"), (anthropic_client, "claude-opus-4-5"), (gemini_client, "gemini-2.5-pro")],
+)
+def test_a_single_model_is_not_served(demo: Gateway, everyone: Customer, client: Client, known: str) -> None:
+    """`models.retrieve` is no operation yet: a 404 in the SDK's own exception, never a free pass to a vendor."""
+    demo.forget_received()
+    models = client(demo.url, everyone.key).models
+    retrieve = getattr(models, "retrieve", None) or (lambda model: models.get(model=model))
+
+    with pytest.raises(Exception, match="404"):
+        retrieve(known)
+
+    assert demo.received() == []
