@@ -1,0 +1,218 @@
+"""admit on a `MemoryLedger`: what a stream of two messages is answered, and what is held afterwards."""
+
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from extproc.core import identity
+from extproc.core.catalog import Catalog, Member
+from extproc.core.identity import KeyRecord, KeyStatus
+from extproc.core.ledger import Account, AccountKind, Hold, HoldResult, Outcome
+from extproc.core.memory_ledger import MemoryLedger
+from extproc.errors import LedgerUnavailable
+from extproc.wire.admit import _REFUSALS, Admission
+from extproc.wire.pb.core_pb2 import HeaderMap, HeaderValue
+from extproc.wire.pb.ext_proc_pb2 import HttpBody, HttpHeaders, ProcessingRequest, ProcessingResponse
+from tests.core.samples import KEY, MODEL, channel, group
+
+PLAINTEXT = "sk-0123456789abcdefghij"
+PEPPER = b"pepper"
+BODY = b'{"model":"gpt","messages":[],"max_tokens":10}'
+CATALOG = Catalog.of(
+    "r1", {"a": channel("a", "gpt")}, {"gpt": MODEL}, {"main": group("main", Member(channel("a", "gpt"), 0, 1))}
+)
+WALLET = Account(AccountKind.WALLET, KEY.owner)
+
+
+@dataclass
+class Keys:
+    """A keyring whose cache may lag behind: `cached` is what it remembers, `fresh` what there is."""
+
+    cached: KeyRecord | None
+    fresh: KeyRecord | None
+
+    async def find(self, digest: str) -> KeyRecord | None:
+        return self.cached if digest == identity.digest(PEPPER, PLAINTEXT) else None
+
+    async def find_fresh(self, digest: str) -> KeyRecord | None:
+        return self.fresh if digest == identity.digest(PEPPER, PLAINTEXT) else None
+
+
+class LedgerAway(MemoryLedger):
+    """A ledger that cannot be reached."""
+
+    async def hold(self, hold: Hold) -> HoldResult:
+        raise LedgerUnavailable(f"no answer for {hold.hold_id}")
+
+
+class LedgerBroken(MemoryLedger):
+    """A ledger with a fault of ours in it, behind a hold that was taken."""
+
+    async def hold(self, hold: Hold) -> HoldResult:
+        await super().hold(hold)
+        raise RuntimeError(f"something about {hold.record}")
+
+
+@dataclass
+class Stream:
+    """A gRPC stream as admit sees it."""
+
+    later: list[ProcessingRequest]
+    written: list[ProcessingResponse] = field(default_factory=list)
+
+    async def read(self) -> Any:
+        return self.later.pop(0) if self.later else None
+
+    async def write(self, response: ProcessingResponse) -> None:
+        self.written.append(response)
+
+
+def headers(pairs: Mapping[str, str], ends: bool = False) -> ProcessingRequest:
+    """The first message of a stream."""
+    listed = [HeaderValue(key=name, raw_value=value.encode()) for name, value in pairs.items()]
+    return ProcessingRequest(request_headers=HttpHeaders(headers=HeaderMap(headers=listed), end_of_stream=ends))
+
+
+POST = {
+    ":method": "POST",
+    ":path": "/v1/chat/completions",
+    "authorization": f"Bearer {PLAINTEXT}",
+    "x-request-id": "r-1",
+}
+
+
+async def funded(ledger: MemoryLedger, key: KeyRecord = KEY) -> MemoryLedger:
+    """The ledger, with this key and a dollar in its owner's wallet."""
+    ledger.put_key(key)
+    await ledger.top_up(key.owner, 10**9, "test", 0)
+    return ledger
+
+
+async def admit(
+    ledger: MemoryLedger, keys: Keys, head: Mapping[str, str] = POST, body: bytes | None = BODY
+) -> list[ProcessingResponse]:
+    """What admit answers to these headers and this body."""
+    admission = Admission(lambda: CATALOG, keys, ledger, PEPPER, lambda: 1_000, random.Random(1))
+    stream = Stream([] if body is None else [ProcessingRequest(request_body=HttpBody(body=body, end_of_stream=True))])
+    await admission.serve(headers(head), stream)  # type: ignore[arg-type]
+    return stream.written
+
+
+def refusal(responses: list[ProcessingResponse]) -> tuple[int, str, str]:
+    """Status, code and response code details of the last answer, which must be a refusal."""
+    last = responses[-1]
+    assert last.WhichOneof("response") == "immediate_response"
+    immediate = last.immediate_response
+    return immediate.status.code, json.loads(immediate.body)["error"]["code"], immediate.details
+
+
+async def test_two_answers_and_one_hold() -> None:
+    """The headers are continued, the body is forwarded with its chain, and the estimate is held under Envoy's id."""
+    ledger = await funded(MemoryLedger())
+    first, second = await admit(ledger, Keys(KEY, KEY))
+    assert first.WhichOneof("response") == "request_headers"
+    assert second.WhichOneof("response") == "request_body"
+    assert "tollgate.chain" in second.typed_dynamic_metadata
+    input_tokens = -(-len(BODY) // 3)
+    held = (await ledger.balance(KEY.owner, WALLET)).held_nano
+    assert held == input_tokens * 2_500 + 10 * 8_000
+
+
+@pytest.mark.parametrize(
+    ("cached", "fresh", "status"),
+    [
+        (replace(KEY, revision=1), replace(KEY, revision=2), None),
+        (replace(KEY, status=KeyStatus.DISABLED), KEY, None),
+        (KEY, replace(KEY, status=KeyStatus.DISABLED, revision=2), 401),
+        (replace(KEY, revision=1), replace(KEY, revision=2, group="nowhere"), 404),
+        (replace(KEY, revision=1), replace(KEY, revision=2, expires_ms=1), 401),
+    ],
+    ids=["edited since", "enabled since", "disabled since", "moved to another group since", "expired since"],
+)
+async def test_a_stale_cache_decides_nothing(cached: KeyRecord, fresh: KeyRecord, status: int | None) -> None:
+    """What the key is now decides, whatever the worker remembered; a refusal holds nothing."""
+    ledger = await funded(MemoryLedger(), fresh)
+    responses = await admit(ledger, Keys(cached, fresh))
+    if status is None:
+        assert responses[-1].WhichOneof("response") == "request_body"
+        return
+    assert refusal(responses)[0] == status
+    assert (await ledger.balance(KEY.owner, WALLET)).held_nano == 0
+
+
+@pytest.mark.parametrize(
+    ("ledger", "expected"),
+    [
+        (LedgerAway(), (503, "service_unavailable", "tollgate_unsure_ledger_unavailable")),
+        (LedgerBroken(), (500, "internal_error", "tollgate_unsure_internal_error")),
+    ],
+)
+async def test_a_fault_fails_closed_and_says_that_a_hold_may_be_left(
+    ledger: MemoryLedger, expected: tuple[int, str, str]
+) -> None:
+    """No fault lets a request through; its details tell the access log to release whatever was held."""
+    assert refusal(await admit(await funded(ledger), Keys(KEY, KEY))) == expected
+
+
+async def test_a_fault_is_not_told_to_the_caller() -> None:
+    """The words of an exception stay inside."""
+    responses = await admit(await funded(LedgerBroken()), Keys(KEY, KEY))
+    assert b"something" not in responses[-1].immediate_response.body
+
+
+async def test_a_refusal_for_money_says_how_much() -> None:
+    """402 with what the request may cost and what is left."""
+    ledger = MemoryLedger()
+    ledger.put_key(KEY)
+    responses = await admit(ledger, Keys(KEY, KEY))
+    assert refusal(responses) == (402, "insufficient_quota", "tollgate_billing_shortfall")
+    assert b"0.00 USD is left" in responses[-1].immediate_response.body
+
+
+async def test_a_second_admission_of_one_request_holds_once() -> None:
+    """Envoy asks another worker when one dies: the same id, key and amount go on with the hold there is."""
+    ledger = await funded(MemoryLedger())
+    await admit(ledger, Keys(KEY, KEY))
+    once = await ledger.balance(KEY.owner, WALLET)
+    responses = await admit(ledger, Keys(KEY, KEY))
+    assert responses[-1].WhichOneof("response") == "request_body"
+    assert await ledger.balance(KEY.owner, WALLET) == once
+
+
+async def test_an_id_that_was_used_for_something_else_is_no_free_pass() -> None:
+    """A hold of another amount under the same id is not taken for this request's."""
+    ledger = await funded(MemoryLedger())
+    await admit(ledger, Keys(KEY, KEY))
+    responses = await admit(ledger, Keys(KEY, KEY), body=BODY.replace(b"10}", b"11}"))
+    assert refusal(responses)[0] == 500
+
+
+async def test_a_caller_that_leaves_before_the_body_holds_nothing() -> None:
+    """When no body comes the stream just ends."""
+    ledger = await funded(MemoryLedger())
+    (only,) = await admit(ledger, Keys(KEY, KEY), body=None)
+    assert only.WhichOneof("response") == "request_headers"
+    assert (await ledger.balance(KEY.owner, WALLET)).held_nano == 0
+
+
+async def test_the_credential_goes_no_further() -> None:
+    """Every header that may hold a key is removed, and `key=` leaves the path."""
+    head = {**POST, ":path": f"/v1/chat/completions?key={PLAINTEXT}&x=1"}
+    del head["authorization"]
+    first, _ = await admit(await funded(MemoryLedger()), Keys(KEY, KEY), head)
+    mutation = first.request_headers.response.header_mutation
+    assert {"authorization", "x-api-key", "x-goog-api-key"} <= set(mutation.remove_headers)
+    (path,) = [option.header.raw_value for option in mutation.set_headers if option.header.key == ":path"]
+    assert path == b"/v1/chat/completions?x=1"
+
+
+def test_every_outcome_of_a_hold_has_an_answer() -> None:
+    """A refusal that the ledger can give is one that the caller is told in its own words."""
+    answered = set(_REFUSALS) | {Outcome.HELD, Outcome.EXISTS, Outcome.KEY_STALE, Outcome.EXISTS_DIFFERENT}
+    ends = {Outcome.ENDED, Outcome.UNCHANGED, Outcome.DISAGREES, Outcome.TOO_LATE}
+    top_ups = {Outcome.TOPPED_UP, Outcome.REPEATED, Outcome.OVER_MAXIMUM}
+    assert answered | ends | top_ups == set(Outcome)
