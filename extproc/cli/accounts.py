@@ -46,6 +46,10 @@ def top_up(
     nano, paid_by = amount(usd, least=1), reference or f"cli-{uuid.uuid4()}"
 
     async def work(connection: Connection, _settings: Settings) -> TopUpResult:
+        if not await RedisKeyring(connection).list(owner):
+            raise TollgateError(
+                f"there is no owner {owner!r}: an owner begins with its first key (`tollgate keys create`)"
+            )
         return await RedisLedger(connection).top_up(owner, nano, paid_by, now_ms())
 
     result = with_redis(data, redis, work)

@@ -1,6 +1,6 @@
 """Money is an integer count of nano-USD. No floats, no rounding but the one in `pricing`."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 
 NANO_PER_USD = 1_000_000_000
 
@@ -12,7 +12,7 @@ def parse_usd(text: str) -> int:
     """'12.50' → 12_500_000_000 nano-USD. Raises `ValueError` for what is no amount or finer than a nano."""
     try:
         nano = Decimal(text.strip().removeprefix("$")) * NANO_PER_USD
-    except InvalidOperation:
+    except (InvalidOperation, Overflow):
         raise ValueError(f"{text!r} is not an amount in USD, such as 12.50") from None
     if not nano.is_finite() or nano != nano.to_integral_value():
         raise ValueError(f"{text!r} is finer than 0.000000001 USD, or not a number")

@@ -77,7 +77,7 @@ class Reports:
 
     async def _tell(self, end: End) -> None:
         result = await self._ledger.end(end)
-        if result.outcome in (Outcome.DISAGREES, Outcome.TOO_LATE):
+        if result.outcome in (Outcome.DISAGREES, Outcome.TOO_LATE, Outcome.OVER_MAXIMUM):
             log.warning(
                 "report_refused",
                 outcome=result.outcome,

@@ -1,5 +1,6 @@
 """Small catalogs, keys and quotes that several tests share, and Hypothesis strategies for them."""
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from extproc.core.catalog import Catalog, Channel, Dialect, Group, Member, Model, Operation
@@ -7,6 +8,9 @@ from extproc.core.identity import KeyRecord
 from extproc.core.ledger import Account, AccountKind
 from extproc.core.pricing import ONE, Rates, Usage
 from extproc.core.quote import Line, Quote
+
+steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For property tests: how long an example takes proves nothing on a busy machine."""
 
 RATES = Rates(
     input=2_000_000_000,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from extproc.core.catalog import Catalog, Channel, Dialect, Group, Member, Model, Operation
 from extproc.core.chain import MAX_ATTEMPTS, Attempt, build_chain, visible_models
 from extproc.dialects import routes
-from tests.core.samples import RATES, catalog, channel, group
+from tests.core.samples import RATES, catalog, channel, group, steady
 
 OPERATIONS = [value for value in vars(routes).values() if isinstance(value, Operation)]
 NAMES = ["m0", "m1", "m2", "m3"]
@@ -219,6 +219,7 @@ def eligible(known: Catalog, name: str, model: str, dialect: Dialect) -> dict[st
     return {member.channel.name: member.priority for member in speaking if model in member.channel.models}
 
 
+@steady
 @given(catalogs(), key_groups, st.sampled_from(NAMES), st.sampled_from(OPERATIONS), st.integers())
 def test_a_chain_has_every_channel_once_in_order_and_on_its_terms(
     known: Catalog, groups: list[str], model: str, operation: Operation, seed: int
@@ -240,6 +241,7 @@ def test_a_chain_has_every_channel_once_in_order_and_on_its_terms(
     assert order == sorted(order)
 
 
+@steady
 @given(catalogs(), key_groups, st.sampled_from(Dialect), st.integers())
 def test_what_is_not_listed_is_not_callable(known: Catalog, groups: list[str], dialect: Dialect, seed: int) -> None:
     """The model list of a dialect is exactly the models that some operation of that dialect can call."""

@@ -12,7 +12,7 @@ from extproc.core.ledger import State
 from extproc.core.pricing import FREE, Rates, Usage, cost_nano
 from extproc.core.quote import Quote
 from extproc.dialects import routes
-from tests.core.samples import RATES, quote, quotes, usages
+from tests.core.samples import RATES, quote, quotes, steady, usages
 
 HOLD_NANO = 10_000_000
 INPUT_NANO = 2_000_000
@@ -190,6 +190,7 @@ def ended(draw: st.DrawFn) -> tuple[Quote, Report]:
     return terms, Report("id-1", told.status, told.clean, channel, told.usage, told.usage_whole, told.sent_bytes)
 
 
+@steady
 @given(ended())
 def test_no_ending_charges_what_it_should_not(case: tuple[Quote, Report]) -> None:
     """A cost is never negative; what is not the vendor's whole usage stays within the hold; a release costs nothing."""
@@ -203,6 +204,7 @@ def test_no_ending_charges_what_it_should_not(case: tuple[Quote, Report]) -> Non
         assert verdict.cost_nano == 0
 
 
+@steady
 @given(ended())
 def test_only_an_answer_of_a_vendor_is_charged(case: tuple[Quote, Report]) -> None:
     """Nothing is charged for a status outside 2xx, or for a channel that the quote does not know."""
@@ -211,6 +213,7 @@ def test_only_an_answer_of_a_vendor_is_charged(case: tuple[Quote, Report]) -> No
         assert conclude(terms, told).state is State.RELEASED
 
 
+@steady
 @given(ended())
 def test_a_whole_usage_is_charged_as_it_is(case: tuple[Quote, Report]) -> None:
     """What the vendor counted in full is the usage of the record, and its cost is that of the line that answered."""
@@ -222,6 +225,7 @@ def test_a_whole_usage_is_charged_as_it_is(case: tuple[Quote, Report]) -> None:
         assert verdict.cost_nano == cost_nano(verdict.usage, line.rates, line.multiplier_ppm)
 
 
+@steady
 @given(ended())
 def test_the_usage_of_a_verdict_adds_up(case: tuple[Quote, Report]) -> None:
     """However much of it was estimated, cached tokens are part of the input and reasoning of the output."""

@@ -20,7 +20,7 @@ from extproc.core.identity import (
 )
 from extproc.core.ledger import Account, AccountKind
 from extproc.errors import INVALID_KEY, KEY_DISABLED, KEY_EXPIRED, Refusal
-from tests.core.samples import KEY
+from tests.core.samples import KEY, steady
 
 NOW_MS = 1_700_000_000_000
 PATH = "/v1beta/models/m:generateContent"
@@ -67,6 +67,7 @@ parameter = st.tuples(st.text(st.characters(codec="ascii")), st.text(st.characte
 raw_query = st.lists(st.from_regex(r"[A-Za-z0-9._~%+=-]{0,8}", fullmatch=True), max_size=5)
 
 
+@steady
 @given(st.lists(parameter, max_size=4), st.text(st.characters(codec="ascii"), min_size=1))
 def test_a_path_without_its_credential_keeps_everything_else(pairs: list[tuple[str, str]], key: str) -> None:
     """Whatever parameters stand around the key, they keep their order and their values."""
@@ -78,6 +79,7 @@ def test_a_path_without_its_credential_keeps_everything_else(pairs: list[tuple[s
     assert parse_qsl(urlsplit(left).query, keep_blank_values=True) == others
 
 
+@steady
 @given(raw_query)
 @example(["%6bey=sk-1"])
 @example(["key", "key="])
@@ -110,7 +112,9 @@ def test_a_path_without_its_credential(path: str, left: str) -> None:
     assert without_credential(path) == left
 
 
+@steady
 @given(st.lists(st.sampled_from([*"/[]?&#%=;:@é", "key="])).map("".join))
+@example("/[?key=sk-1")
 def test_any_target_can_be_read(target: str) -> None:
     """No target is a fault, however little it looks like a URL."""
     find_credential({}, f"/{target}")
@@ -141,6 +145,7 @@ def test_a_digest_is_hmac_sha256() -> None:
     assert digest(b"key", "The quick brown fox jumps over the lazy dog") == known
 
 
+@steady
 @given(st.binary(min_size=1), st.text(st.characters(codec="ascii")))
 def test_a_digest_depends_on_the_pepper_and_the_key(pepper: bytes, plaintext: str) -> None:
     """Another pepper or another key has another digest, and the key is not in it."""

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.core.money import MAX_ACCOUNT_NANO, NANO_PER_USD, format_usd, parse_usd
+from tests.core.samples import steady
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,7 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
     assert repr(text) in str(refused.value)
 
 
+@steady
 @given(st.integers(0, 10**7), st.integers(0, NANO_PER_USD - 1), st.text("0123456789", min_size=1, max_size=40))
 def test_nothing_finer_than_a_nano_is_rounded_away(whole: int, nano: int, finer: str) -> None:
     """However many decimals an amount has, those below a nano are zero or it is refused."""
@@ -69,6 +71,7 @@ def test_an_amount_is_written_exactly(nano: int, text: str) -> None:
     assert format_usd(nano) == text
 
 
+@steady
 @given(st.integers(-(2**70), 2**70))
 def test_what_is_written_reads_back_as_the_same(nano: int) -> None:
     """Parsing undoes formatting for every amount there can be."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from extproc.core import pricing
 from extproc.core.pricing import FREE, ONE, Rates, Usage, ceiling_nano, cost_nano
-from tests.core.samples import RATES, multipliers, rates, tokens, usages
+from tests.core.samples import RATES, multipliers, rates, steady, tokens, usages
 
 any_count = st.integers(-(10**12), 10**12)
 
@@ -29,6 +29,7 @@ def exact_cost(usage: Usage, rates: Rates, multiplier_ppm: int) -> Fraction:
     return total * Fraction(multiplier_ppm, 1_000_000)
 
 
+@steady
 @given(usages, rates, multipliers)
 def test_the_cost_is_the_exact_sum_rounded_half_up(usage: Usage, rates: Rates, multiplier_ppm: int) -> None:
     """Integer arithmetic gives what fractions give, rounded once at the end."""
@@ -58,6 +59,7 @@ def test_a_cost(usage: Usage, rates: Rates, multiplier_ppm: int, nano: int) -> N
     assert cost_nano(usage, rates, multiplier_ppm) == nano
 
 
+@steady
 @given(usages, st.integers(0, 10**15), multipliers)
 def test_no_token_is_charged_twice(usage: Usage, rate: int, multiplier_ppm: int) -> None:
     """When every class has the same rate, it does not matter how a usage is split into classes."""
@@ -66,6 +68,7 @@ def test_no_token_is_charged_twice(usage: Usage, rate: int, multiplier_ppm: int)
     assert cost_nano(usage, same, multiplier_ppm) == cost_nano(whole, same, multiplier_ppm)
 
 
+@steady
 @given(any_count, any_count, any_count, any_count, any_count)
 def test_a_usage_always_adds_up(inp: int, read: int, write: int, out: int, reasoning: int) -> None:
     """Whatever a vendor counted, no part is negative and the parts never exceed their whole."""
@@ -76,6 +79,7 @@ def test_a_usage_always_adds_up(inp: int, read: int, write: int, out: int, reaso
     assert usage.reasoning_tokens <= usage.output_tokens
 
 
+@steady
 @given(tokens, tokens, tokens, tokens, tokens)
 def test_numbers_that_add_up_are_kept(uncached: int, read: int, write: int, plain: int, reasoning: int) -> None:
     """A usage whose parts fit into their whole is taken as the vendor told it."""
@@ -83,6 +87,7 @@ def test_numbers_that_add_up_are_kept(uncached: int, read: int, write: int, plai
     assert usage == Usage(uncached + read + write, read, write, plain + reasoning, reasoning)
 
 
+@steady
 @given(usages, rates, multipliers)
 def test_no_usage_costs_more_than_its_ceiling(usage: Usage, rates: Rates, multiplier_ppm: int) -> None:
     """However the same totals are split into classes, they cost no more than the ceiling."""
@@ -90,6 +95,7 @@ def test_no_usage_costs_more_than_its_ceiling(usage: Usage, rates: Rates, multip
     assert 0 <= cost_nano(usage, rates, multiplier_ppm) <= ceiling
 
 
+@steady
 @given(tokens, tokens, rates, multipliers)
 def test_some_usage_costs_its_ceiling(inp: int, out: int, rates: Rates, multiplier_ppm: int) -> None:
     """The ceiling is no higher than need be: the totals in their dearest classes cost exactly that."""

@@ -12,7 +12,7 @@ from extproc.core.ledger import HOLD_MS
 from extproc.core.pricing import FREE, ONE, Rates, Usage, ceiling_nano, cost_nano
 from extproc.core.quote import BYTES_PER_INPUT_TOKEN, TOKENS_PER_ATTACHMENT, Ask, Line, Quote, make_quote
 from extproc.dialects import routes
-from tests.core.samples import KEY, MODEL, RATES, channel, multipliers, rates
+from tests.core.samples import KEY, MODEL, RATES, channel, multipliers, rates, steady
 
 NOW_MS = 1_700_000_000_000
 CHEAP = Attempt(channel("a", "gpt"), "main", ONE // 2, RATES, "gpt-a")
@@ -113,6 +113,7 @@ def test_a_free_operation_has_free_lines(operation: Operation) -> None:
     assert {line.rates for line in quoted(Ask("gpt"), CHEAP, DEAR, operation=operation).lines.values()} == {FREE}
 
 
+@steady
 @given(asks, chains, priced)
 def test_the_hold_is_the_dearest_line(ask: Ask, chain: list[Attempt], operation: Operation) -> None:
     """The hold is the greatest of what each line could cost, no more and no less."""
@@ -122,6 +123,7 @@ def test_the_hold_is_the_dearest_line(ask: Ask, chain: list[Attempt], operation:
     assert quote.hold_nano == max(costs)
 
 
+@steady
 @given(asks, chains, st.data())
 def test_a_usage_within_the_estimate_never_exceeds_the_hold(
     ask: Ask, chain: list[Attempt], data: st.DataObject
@@ -137,6 +139,7 @@ def test_a_usage_within_the_estimate_never_exceeds_the_hold(
         assert cost_nano(usage, line.rates, line.multiplier_ppm) <= quote.hold_nano
 
 
+@steady
 @given(asks, chains, rates)
 def test_the_quote_is_at_the_rates_of_the_chain(ask: Ask, chain: list[Attempt], later: Rates) -> None:
     """The model's rates are read from the chain alone: a price that changes meanwhile does not mix with it."""

@@ -56,7 +56,7 @@ def foreign_exceptions() -> Iterator[type[Exception]]:
     yield from (OSError, TimeoutError, asyncio.TimeoutError, ConnectionRefusedError, FileNotFoundError)
 
 
-@pytest.mark.parametrize("error", foreign_exceptions())
+@pytest.mark.parametrize("error", [*foreign_exceptions()])
 def test_every_foreign_exception_is_mapped(error: type[Exception]) -> None:
     """Whatever redis-py raises, a caller gets `LedgerUnavailable`."""
     assert issubclass(error, FOREIGN)
