@@ -24,4 +24,5 @@ def print_table(rows: Sequence[Mapping[str, str]], empty: str) -> None:
         table.add_column(column, justify="right" if column in ("balance", "held", "used", "limit", "cap") else "left")
     for row in rows:
         table.add_row(*row.values())
-    console.print(table)
+    # wider than the terminal rather than cut: an id that is cut is of no use
+    console.print(table, width=max(console.width, console.measure(table).maximum), crop=False)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote_plus
 
 from extproc.core.ledger import Account, AccountKind
 from extproc.errors import INVALID_KEY, KEY_DISABLED, KEY_EXPIRED, Refusal
@@ -84,19 +84,14 @@ def find_credential(headers: Mapping[str, str], path: str) -> str | None:
     for header in ("x-api-key", "x-goog-api-key"):
         if headers.get(header):
             return headers[header]
-    if f"{CREDENTIAL_QUERY}=" not in path:
-        return None
-    return dict(parse_qsl(urlsplit(path).query)).get(CREDENTIAL_QUERY)
+    return dict(parse_qsl(path.partition("?")[2])).get(CREDENTIAL_QUERY)
 
 
 def without_credential(path: str) -> str:
     """The path with no `key=` in its query, so that a caller's key reaches neither a vendor nor a log."""
-    if f"{CREDENTIAL_QUERY}=" not in path:
-        return path
-    parts = urlsplit(path)
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    kept = [(name, value) for name, value in pairs if name != CREDENTIAL_QUERY]
-    return urlunsplit(parts._replace(query=urlencode(kept)))
+    plain, _, query = path.partition("?")
+    kept = [pair for pair in query.split("&") if unquote_plus(pair.partition("=")[0]) != CREDENTIAL_QUERY]
+    return f"{plain}?{'&'.join(kept)}" if any(kept) else plain
 
 
 def looks_like_a_key(plaintext: str) -> bool:

@@ -42,9 +42,8 @@ def read_body(route: routes.Route, body: bytes) -> Body | Refusal:
             _ask_for_usage(envelope)
     except Malformed as error:
         return INVALID_REQUEST.saying(str(error), error.field)
-    if route.model is not None:
-        return Body(ask, body)
-    return Body(ask, *envelope.encode(locate="model"))
+    forward, start, end = envelope.encode(locate="model")
+    return Body(ask, forward) if route.model is not None else Body(ask, forward, start, end)
 
 
 def _measure(body: bytes) -> tuple[int, int]:
@@ -66,7 +65,7 @@ def _chat(envelope: Envelope, _route: routes.Route, text: int, attachments: int)
     return Ask(
         model=envelope.require_string("model"),
         stream=envelope.get("stream", bool) or False,
-        output_cap=envelope.count("max_completion_tokens") or envelope.count("max_tokens"),
+        output_cap=_larger(envelope.count("max_completion_tokens"), envelope.count("max_tokens")),
         answers=envelope.count("n", MAX_ANSWERS) or 1,
         text_bytes=text,
         attachments=attachments,
@@ -101,14 +100,12 @@ def _only_model(envelope: Envelope, _route: routes.Route, text: int, attachments
 
 def _generate(envelope: Envelope, route: routes.Route, text: int, attachments: int) -> Ask:
     """Google reads member names in camel case and in snake case (protobuf's JSON mapping)."""
-    config: dict[str, Any] = {}
-    for name in ("generationConfig", "generation_config"):
-        config |= envelope.get(name, dict[str, Any]) or {}
-    answers = _count(config, "candidateCount", "candidate_count") or 1
+    camel, snake = (envelope.get(name, dict[str, Any]) or {} for name in ("generationConfig", "generation_config"))
+    answers = _larger(*(_count(config, "candidateCount", "candidate_count") for config in (camel, snake))) or 1
     return Ask(
         model=route.model or "",
         stream=bool(route.stream),
-        output_cap=_count(config, "maxOutputTokens", "max_output_tokens"),
+        output_cap=_larger(*(_count(config, "maxOutputTokens", "max_output_tokens") for config in (camel, snake))),
         answers=min(answers, MAX_ANSWERS),
         text_bytes=text,
         attachments=attachments,
@@ -121,7 +118,12 @@ def _count(config: dict[str, Any], *names: str) -> int | None:
     for value in values:
         if type(value) is not int or value < 1:
             raise Malformed(f"'generationConfig.{names[0]}' must be a positive integer.", names[0])
-    return max(values, default=None)
+    return _larger(*values)
+
+
+def _larger(*caps: int | None) -> int | None:
+    """Of several caps the largest: which of them a vendor heeds is its own affair."""
+    return max((cap for cap in caps if cap is not None), default=None)
 
 
 def _in_path(_envelope: Envelope, route: routes.Route, text: int, attachments: int) -> Ask:

@@ -27,6 +27,7 @@ class Envelope:
 
     def __init__(self, body: bytes) -> None:
         try:
+            body.decode()  # the decoder looks at the values it opens alone
             self._fields: dict[str, Any] = dict(_members.decode(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Malformed("The body is not a JSON object.") from None
@@ -38,7 +39,7 @@ class Envelope:
             return None
         try:
             return msgspec.json.decode(raw, type=kind | None)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise Malformed(f"'{name}' is not valid: {_plain(error)}", name) from None
 
     def require_string(self, name: str) -> str:

@@ -22,7 +22,8 @@ def _openai(models: Sequence[Model]) -> dict[str, Any]:
 
 
 def _anthropic(models: Sequence[Model]) -> dict[str, Any]:
-    data = [{"type": "model", "id": model.name, "display_name": model.name, "created_at": _NO_DATE} for model in models]
+    known = {"type": "model", "created_at": _NO_DATE, "lifecycle": "active"}
+    data = [{**known, "id": model.name, "display_name": model.name} for model in models]
     return {
         "data": data,
         "has_more": False,

@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ChildDeadlockedError, IncorrectPolicyType, NoScriptError, RedisClusterException, RedisError
 from redis.exceptions import ConnectionError as ConnectionLost
 
-from extproc.errors import LedgerUnavailable
+from extproc.errors import ConfigError, LedgerUnavailable
 from extproc.store import scripts
 
 CONNECT_SECONDS = 1.0
@@ -39,18 +39,22 @@ class _Call:
 class Connection:
     """A client of one Redis: `redis://`, `rediss://` (TLS) or `unix://`. Connects when first used, and again when lost.
 
-    A lost connection is tried once more at once, which is safe because every verb may be repeated.
+    Raises `ConfigError` for any other URL. A lost connection is tried once more at once, which is safe because every
+    verb may be repeated.
     """
 
     def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(
-            url,
-            decode_responses=True,
-            protocol=2,
-            socket_connect_timeout=CONNECT_SECONDS,
-            socket_timeout=ANSWER_SECONDS,
-            retry=Retry(NoBackoff(), 1, (ConnectionLost,)),
-        )
+        try:
+            self._redis = Redis.from_url(
+                url,
+                decode_responses=True,
+                protocol=2,
+                socket_connect_timeout=CONNECT_SECONDS,
+                socket_timeout=ANSWER_SECONDS,
+                retry=Retry(NoBackoff(), 1, (ConnectionLost,)),
+            )
+        except ValueError as error:
+            raise ConfigError(f"this is no URL of a Redis: {error}") from None
         self._waiting: list[_Call] = []
         self._sender: asyncio.Task[None] | None = None
 

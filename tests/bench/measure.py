@@ -48,7 +48,7 @@ class Figures:
 
 
 def window(side: Side, case: Case, seconds: float) -> Figures:
-    """Ask one side in one way for so many seconds. The CPU includes what follows the answers: settlement, access log."""
+    """Ask one side in one way for so many seconds. What follows the answers is counted too: settlement, access log."""
     before = used_ns(side.parts)
     timing = post(
         f"{side.url}/v1/chat/completions",

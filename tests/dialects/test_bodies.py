@@ -13,6 +13,7 @@ from extproc.dialects import routes
 from extproc.dialects.bodies import MAX_ANSWERS, Body, read_body
 from extproc.dialects.routes import Route, find_route
 from extproc.errors import INVALID_REQUEST, Refusal
+from tests.core.samples import steady
 
 
 def route_at(path: str) -> Route:
@@ -227,6 +228,7 @@ def test_what_was_priced_is_what_the_vendor_reads(route: Route) -> None:
 options = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.integers() | st.text("ab") | st.none())
 
 
+@steady
 @given(options, st.sampled_from([None, False, True, 0, 1, "true"]))
 @example({"include_obfuscation": False}, None)
 def test_a_stream_is_asked_for_its_usage(others: dict[str, Any], include_usage: object) -> None:
@@ -264,6 +266,7 @@ def test_only_chat_streams_need_to_be_asked(route: Route) -> None:
     assert read(route, body).forward == body
 
 
+@steady
 @given(st.sampled_from(IN_BODY + IN_PATH), st.binary() | st.binary().map(lambda b: b'{"model":"gem",' + b + b"}"))
 def test_any_bytes_are_an_ask_or_a_refusal(route: Route, body: bytes) -> None:
     """Whatever a caller sends, reading it is no fault."""

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from extproc.dialects.envelope import Envelope, Malformed
+from tests.core.samples import steady
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 scalars = st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(allow_nan=False, allow_infinity=False)
@@ -41,6 +42,7 @@ def only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+@steady
 @given(bodies())
 @example(b'{"model":"cheap","model":"dear"}')
 @example(b'{"mod\\u0065l":"dear","model":"cheap"}')
@@ -50,6 +52,7 @@ def test_what_is_encoded_is_what_was_sent(body: bytes) -> None:
     assert json.loads(encoded) == json.loads(body)
 
 
+@steady
 @given(st.lists(st.tuples(st.sampled_from(["model", "stream"]), text), max_size=6))
 def test_an_encoded_envelope_has_one_meaning(pairs: list[tuple[str, str]]) -> None:
     """No member is there twice, so that it does not matter which of two a parser prefers."""
@@ -58,6 +61,7 @@ def test_an_encoded_envelope_has_one_meaning(pairs: list[tuple[str, str]]) -> No
     assert json.loads(encoded, object_pairs_hook=only_once) == dict(pairs)
 
 
+@steady
 @given(st.dictionaries(st.just("model") | text, values, max_size=6))
 @example({"model": "gpt", "a/b\x7f\u2028é": "😀"})
 def test_a_compact_body_is_not_touched(sent: dict[str, Any]) -> None:
@@ -66,6 +70,7 @@ def test_a_compact_body_is_not_touched(sent: dict[str, Any]) -> None:
     assert Envelope(body).encode("model")[0] == body
 
 
+@steady
 @given(bodies(), text)
 def test_the_model_can_be_spliced(body: bytes, vendor_model: str) -> None:
     """The offsets enclose exactly the model's value, and another in its place changes nothing else."""
@@ -129,6 +134,7 @@ def test_where_the_model_stands(body: bytes, encoded: bytes | None, model: bytes
         b'{"a":"\\ud800"}',
         b'{"\\ud800":1}',
         b'{"\xff":1}',
+        b'{"a":"\xff"}',
         b'\xef\xbb\xbf{"model":"m"}',
         '{"model":"m"}'.encode("utf-16"),
         b"model=m&stream=true",
@@ -143,6 +149,7 @@ def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     assert refused.value.field is None
 
 
+@steady
 @given(st.binary() | st.binary().map(lambda inner: b'{"model":' + inner + b"}"))
 def test_any_bytes_can_be_read(body: bytes) -> None:
     """Whatever a caller sends is an envelope or Malformed, and no other fault."""
@@ -157,7 +164,7 @@ def test_any_bytes_can_be_read(body: bytes) -> None:
 
 ENVELOPE = Envelope(
     b'{"s":"x","empty":"","n":5,"zero":0,"f":1.5,"whole":1.0,"t":true,"null":null,"l":[1],"o":{"a":1},'
-    b'"big":1' + b"0" * 400 + b',"bigger":1' + b"0" * 5_000 + b',"bytes":"\xff"}'
+    b'"big":1' + b"0" * 400 + b',"bigger":1' + b"0" * 5_000 + b"}"
 )
 
 
@@ -176,7 +183,7 @@ def test_a_member_is_read_as_its_kind(name: str, kind: type[Any], value: object)
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        *(("n", str), ("l", str), ("o", str), ("bytes", str), ("s", int), ("f", int), ("whole", int), ("t", int)),
+        *(("n", str), ("l", str), ("o", str), ("s", int), ("f", int), ("whole", int), ("t", int)),
         *(("bigger", int), ("n", bool), ("s", bool), ("l", dict[str, Any]), ("s", dict[str, Any]), ("o", list[int])),
     ],
 )

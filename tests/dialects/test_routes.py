@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from extproc.core.catalog import Dialect, Operation
 from extproc.dialects import routes
 from extproc.dialects.routes import ModelList, Route, dialect_of, find_route
+from tests.core.samples import steady
 
 FIXED = [
     ("/v1/chat/completions", routes.CHAT, "/chat/completions"),
@@ -151,6 +152,7 @@ def test_an_unknown_path_is_not_served(method: str, path: str) -> None:
     assert find_route(method, path, NO_HEADERS) is None
 
 
+@steady
 @given(st.sampled_from(["GET", "POST"]), st.text(max_size=60))
 def test_anything_else_is_not_served(method: str, target: str) -> None:
     """A path from nowhere is no operation, and reading it is no fault."""
@@ -161,6 +163,7 @@ def test_anything_else_is_not_served(method: str, target: str) -> None:
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 
 
+@steady
 @given(names, st.sampled_from(GEMINI_PREFIXES), st.sampled_from(GEMINI_VERBS))
 @example("tuned/a:b", GEMINI_PREFIXES[0], GEMINI_VERBS[0])
 @example("100%", GEMINI_PREFIXES[0], GEMINI_VERBS[0])

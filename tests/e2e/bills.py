@@ -25,7 +25,9 @@ class PriceList:
     @classmethod
     def of(cls, folder: Path) -> "PriceList":
         """Read a folder of YAML; numbers stay the text they were written as."""
-        read = {name: yaml.load((folder / f"{name}.yaml").read_text(), yaml.BaseLoader) for name in ("models", "groups")}
+        read = {
+            name: yaml.load((folder / f"{name}.yaml").read_text(), yaml.BaseLoader) for name in ("models", "groups")
+        }
         return cls(
             {name: model["price"] for name, model in read["models"]["models"].items()},
             {name: Fraction(group.get("multiplier", "1")) for name, group in read["groups"]["groups"].items()},

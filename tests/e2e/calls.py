@@ -70,11 +70,16 @@ def headers(form: Form, key: str) -> dict[str, str]:
 
 
 def call(
-    gateway: Gateway, customer: Customer, form_name: str, script: Script | None = None, **more: str
+    gateway: Gateway,
+    customer: Customer,
+    form_name: str,
+    script: Script | None = None,
+    *,
+    extra: Mapping[str, str] | None = None,
 ) -> httpx.Response:
-    """One call, read to its end."""
+    """One call, read to its end; `extra` are further headers."""
     form = FORMS[form_name]
-    sent = {**headers(form, customer.key), **more}
+    sent = {**headers(form, customer.key), **(extra or {})}
     body = form.encode(prompt(script or {}))
     return httpx.post(gateway.url + form.path, headers=sent, content=body, timeout=TIMEOUT_SECONDS)
 
@@ -144,9 +149,5 @@ def price_nano(usage: Mapping[str, int]) -> int:
     uncached = usage["input"] - usage["cached"] - usage["cache_write"]
     plain = usage["output"] - usage["reasoning"]
     return (
-        1000 * uncached
-        + 100 * usage["cached"]
-        + 1250 * usage["cache_write"]
-        + 5000 * plain
-        + 7000 * usage["reasoning"]
+        1000 * uncached + 100 * usage["cached"] + 1250 * usage["cache_write"] + 5000 * plain + 7000 * usage["reasoning"]
     )

@@ -33,6 +33,9 @@ T = TypeVar("T")
 READY_SECONDS = 60.0
 SETTLE_SECONDS = 20.0
 
+HTTP = httpx.Client(trust_env=False, timeout=60)
+"""One client for all: each of its own would cost a TLS context."""
+
 
 @dataclass(frozen=True, slots=True)
 class Customer:
@@ -86,10 +89,7 @@ class Gateway:
         """The usage records, once so many requests have ended and nothing is held any more; the wallet agrees."""
         ended = eventually(
             lambda: (
-                (found := self.usage(customer))
-                and len(found) >= records
-                and not self.wallet(customer).held_nano
-                and found
+                found if len(found := self.usage(customer)) >= records and not self.wallet(customer).held_nano else []
             ),
             f"{records} usage records of {customer.owner}",
         )
@@ -117,12 +117,12 @@ class Gateway:
     def received(self, vendor: str | None = None) -> list[dict[str, Any]]:
         """What the simulator received, oldest first; one vendor's where named."""
         params = {"vendor": vendor} if vendor else {}
-        found: list[dict[str, Any]] = httpx.get(f"{self.simulator_url}/_sim/received", params=params).json()
+        found: list[dict[str, Any]] = HTTP.get(f"{self.simulator_url}/_sim/received", params=params).json()
         return found
 
     def forget_received(self) -> None:
         """Empty the simulator's memory."""
-        httpx.delete(f"{self.simulator_url}/_sim/received")
+        HTTP.delete(f"{self.simulator_url}/_sim/received")
 
     def pids(self, part: str) -> list[int]:
         """The processes whose command line contains this: `extproc.app`, `envoy.yaml`, `redis-server`, …"""

@@ -1,4 +1,4 @@
-"""A vendor for what the simulator does not do: hang up before it answers, answer with nothing, keep bodies of any size."""
+"""A vendor for what the simulator does not do: hang up before it answers, answer with nothing, keep large bodies."""
 
 import json
 import socket

@@ -75,9 +75,7 @@ async def run_async(call: Call, client: Client, prompt: str) -> str:
 
 def _openai_calls() -> list[Call]:
     def chat(client: Client, prompt: str, **more: Any) -> Any:
-        return client.chat.completions.create(
-            model=CHAT_MODEL, messages=[{"role": "user", "content": prompt}], **more
-        )
+        return client.chat.completions.create(model=CHAT_MODEL, messages=[{"role": "user", "content": prompt}], **more)
 
     def respond(client: Client, prompt: str, **more: Any) -> Any:
         return client.responses.create(model=CHAT_MODEL, input=prompt, **more)

@@ -1,5 +1,6 @@
 """Every way a request can end, on the real Envoy: what the caller sees, and what it costs them."""
 
+import socket
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from extproc.core.ending import BYTES_PER_OUTPUT_TOKEN, BYTES_PER_UNARY_TOKEN
 from extproc.core.money import format_usd
 from extproc.core.quote import BYTES_PER_INPUT_TOKEN
-from tests.e2e.calls import CAP, FORMS, STREAMS, Reading, Script, call, headers, price_nano, prompt, read_stream
+from tests.e2e.calls import FORMS, STREAMS, Reading, Script, call, headers, price_nano, prompt, read_stream
 from tests.e2e.harness import Customer, Gateway, eventually
 
 USAGE = {"input": 40, "cached": 11, "cache_write": 5, "output": 9, "reasoning": 2}
@@ -26,7 +27,7 @@ class Ending:
     state: str
     charged: str
     cut: bool = False
-    group: str = "main"
+    group: str = "default"
 
 
 ENDINGS: dict[str, Ending] = {
@@ -43,9 +44,9 @@ ENDINGS: dict[str, Ending] = {
         )
         for form in STREAMS
     },
-    **{
+    **{  # JSON is held back until it is whole, so the caller has got nothing of it
         f"vendor resets {form} in the middle": Ending(
-            form, {"reset_after": 1, "body_bytes": 4000}, 200, "PARTIAL", "delivered", cut=True
+            form, {"reset_after": 1, "body_bytes": 4000}, 502, "RELEASED", "nothing"
         )
         for form in ("chat", "messages", "generate")
     },
@@ -109,6 +110,17 @@ def _nano(form: str, usage: dict[str, int]) -> int:
     return EMBEDDING_NANO * usage["input"] if form in ("embeddings", "gem-embed") else price_nano(usage)
 
 
+def _expected_nano(gateway: Gateway, ending: Ending, record: dict[str, Any], sent_bytes: int) -> int:
+    match ending.charged:
+        case "usage":
+            return _nano(ending.form, _vendor_usage(gateway))
+        case "delivered":
+            exact = _nano(ending.form, _delivered(gateway, ending, record, sent_bytes))
+            return min(exact, int(record["hold_nano"]))
+        case _:
+            return 0
+
+
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 def test_ending(chains: Gateway, books: Books, ending: Ending) -> None:
     """The caller gets what the vendor sent; the charge is exact; nothing stays held; one entry tells it."""
@@ -119,12 +131,7 @@ def test_ending(chains: Gateway, books: Books, ending: Ending) -> None:
 
     (record,) = books.closed[customer] = chains.settled(customer, records=1)
     assert (reading.status, reading.cut, record["state"]) == (ending.status, ending.cut, ending.state)
-    expected = {
-        "usage": lambda: _nano(ending.form, _vendor_usage(chains)),
-        "delivered": lambda: _nano(ending.form, _delivered(chains, ending, record, len(reading.received))),
-        "nothing": lambda: 0,
-    }[ending.charged]()
-    assert record["charged_nano"] == min(expected, record["hold_nano"])
+    assert record["charged_nano"] == _expected_nano(chains, ending, record, len(reading.received))
     assert record["usage_source"] == ("none" if ending.charged == "nothing" else ending.state.lower())
     assert record["request_id"] == reading.request_id
     assert record["status"] == ending.status
@@ -167,18 +174,12 @@ def test_client_gone_before_the_first_byte(chains: Gateway, books: Books, form: 
     """A caller who leaves before the vendor has answered pays nothing."""
     customer = chains.customer()
     chains.forget_received()
-    body, sent = FORMS[form].encode(prompt({"first_delay_ms": 30_000})), headers(FORMS[form], customer.key)
-    with httpx.Client(base_url=chains.url) as client:
-        import threading
-
-        def post() -> None:
-            with pytest.raises(httpx.TransportError):
-                client.post(FORMS[form].path, headers=sent, content=body, timeout=60)
-
-        thread = threading.Thread(target=post)
-        thread.start()
-        eventually(lambda: chains.received(), "the vendor to be asked")
-    thread.join()
+    body = FORMS[form].encode(prompt({"first_delay_ms": 60_000}))
+    sent = {**headers(FORMS[form], customer.key), "host": "tollgate", "content-length": str(len(body))}
+    lines = [f"POST {FORMS[form].path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
+    with socket.create_connection(("127.0.0.1", chains.settings.port)) as connection:
+        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        eventually(chains.received, "the vendor to be asked")
 
     (record,) = books.closed[customer] = chains.settled(customer, records=1)
     assert (record["state"], record["charged_nano"], record["reporter"]) == ("RELEASED", 0, "access_log")
@@ -188,16 +189,14 @@ def test_vendors_400_arrives_unchanged(chains: Gateway, books: Books) -> None:
     """The vendor's own error body reaches the caller byte for byte, with our request id beside it."""
     customer = chains.customer()
     answer = call(chains, customer, "chat", {"status": 400})
-    straight = httpx.post(f"{chains.simulator_url}/a/v1/chat/completions", content=FORMS["chat"].encode(prompt({"status": 400})))
+    straight = httpx.post(
+        f"{chains.simulator_url}/a/v1/chat/completions", content=FORMS["chat"].encode(prompt({"status": 400}))
+    )
     assert answer.status_code == straight.status_code == 400
-    said, meant = answer.json()["error"], straight.json()["error"]
-    assert {**said, "message": ""} == {**meant, "message": ""}
-    assert said["message"].startswith("simulator: ")
+    assert answer.content == straight.content
+    assert answer.headers["content-type"] == straight.headers["content-type"]
     assert answer.headers["x-tollgate-request-id"]
     books.closed[customer] = chains.settled(customer, records=1)
-
-
-UNANSWERED = {"chat": ("error", "code"), "messages": ("error", "type"), "generate": ("error", "status")}
 
 
 @pytest.mark.parametrize("group", ["only-resets", "only-refuses", "only-unresolvable", "only-hangs-up", "all-dead"])
@@ -250,6 +249,7 @@ def test_usage_above_the_hold(chains: Gateway, books: Books) -> None:
     assert first.status_code == 200
     assert overrun["charged_nano"] == 2 * 1000 + 4000 * 5000 > overrun["hold_nano"] == record["hold_nano"]
     available = chains.wallet(customer).available_nano
+    assert available is not None
     assert available == record["hold_nano"] - overrun["charged_nano"]
     assert available < 0
     assert second.status_code == 402

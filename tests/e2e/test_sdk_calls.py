@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from extproc.core.money import parse_usd
 from tests.e2e.bills import PriceList, assert_charged, scripted
-from tests.e2e.harness import Gateway, gateway
+from tests.e2e.harness import HTTP, Gateway, gateway
 from tests.e2e.sdks import CALLS, FREE_CALLS, PRICED_CALLS, Call, run, run_async
 
 USAGE = {"input": 1003, "output": 89, "cached": 307, "cache_write": 211, "reasoning": 37}
@@ -18,24 +16,37 @@ USAGE = {"input": 1003, "output": 89, "cached": 307, "cache_write": 211, "reason
 
 CHANNELS = """
 channels:
-  a: {dialect: openai, base_url: "http://127.0.0.1:${TOLLGATE_DEMO_PORT}/a/v1", models: {gpt-5: , text-embedding-3-small: }}
-  b: {dialect: anthropic, base_url: "http://127.0.0.1:${TOLLGATE_DEMO_PORT}/b", models: {claude-opus-4-5: }}
-  c: {dialect: gemini, base_url: "http://127.0.0.1:${TOLLGATE_DEMO_PORT}/c", models: {gemini-2.5-pro: , gemini-embedding-001: }}
+  a:
+    dialect: openai
+    base_url: http://127.0.0.1:${TOLLGATE_DEMO_PORT}/a/v1
+    models: {gpt-5: , text-embedding-3-small: }
+  b:
+    dialect: anthropic
+    base_url: http://127.0.0.1:${TOLLGATE_DEMO_PORT}/b
+    models: {claude-opus-4-5: }
+  c:
+    dialect: gemini
+    base_url: http://127.0.0.1:${TOLLGATE_DEMO_PORT}/c
+    models: {gemini-2.5-pro: , gemini-embedding-001: }
 """
 GROUPS = """
 groups:
   default: {multiplier: 0.950007, channels: [{channel: a}, {channel: b}, {channel: c}]}
 """
-PRICE = "{input: 1.234567891, cache_read: 0.123456787, cache_write: 1.543209877, output: 9.876543211, reasoning: 7.654321013}"
-MODELS = f"""
+MODELS = """
 models:
   gpt-5: &priced
-    price: {PRICE}
+    price:
+      input: 1.234567891
+      cache_read: 0.123456787
+      cache_write: 1.543209877
+      output: 9.876543211
+      reasoning: 7.654321013
     max_output_tokens: 4096
   claude-opus-4-5: *priced
   gemini-2.5-pro: *priced
   text-embedding-3-small: &embedding
-    price: {{input: 0.020000009}}
+    price: {input: 0.020000009}
   gemini-embedding-001: *embedding
 """
 
@@ -63,7 +74,7 @@ def called(call: Call, is_async: bool, url: str, key: str, prompt: str) -> str:
 
 def totals(running: Gateway) -> dict[str, Any]:
     """What the simulator says it told of usage, by model."""
-    found: dict[str, Any] = httpx.get(f"{running.simulator_url}/_sim/totals").json()
+    found: dict[str, Any] = HTTP.get(f"{running.simulator_url}/_sim/totals").json()
     return found
 
 
@@ -73,7 +84,7 @@ both = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 @both
 @pytest.mark.parametrize("call", PRICED_CALLS, ids=lambda call: call.name)
 def test_a_call_is_charged_to_the_nano(odd: tuple[Gateway, PriceList], call: Call, is_async: bool) -> None:
-    """The SDK gets the vendor's text; each class of token is charged at its own rate; both accounts and the vendor agree."""
+    """The SDK gets the vendor's text; each class of token costs its own rate; both accounts and the vendor agree."""
     running, prices = odd
     running.forget_received()
     customer = running.customer(usd="5")
@@ -118,7 +129,7 @@ def test_both_of_geminis_embedding_methods_are_charged(odd: tuple[Gateway, Price
     body = content if verb == "embedContent" else {"requests": [content]}
     path = f"/v1beta/models/gemini-embedding-001:{verb}"
 
-    answer = httpx.post(running.url + path, json=body, headers={"x-goog-api-key": customer.key})
+    answer = HTTP.post(running.url + path, json=body, headers={"x-goog-api-key": customer.key})
 
     assert answer.status_code == 200
     (record,) = running.settled(customer, records=1)
@@ -132,7 +143,7 @@ def test_a_stream_of_json_without_sse_is_charged(odd: tuple[Gateway, PriceList])
     body = {"contents": [{"parts": [{"text": scripted(chunks=7, usage=USAGE)}]}]}
     path = "/v1beta/models/gemini-2.5-pro:streamGenerateContent"
 
-    answer = httpx.post(running.url + path, json=body, headers={"x-goog-api-key": customer.key})
+    answer = HTTP.post(running.url + path, json=body, headers={"x-goog-api-key": customer.key})
 
     assert len(answer.json()) == 8
     (record,) = running.settled(customer, records=1)
@@ -140,15 +151,13 @@ def test_a_stream_of_json_without_sse_is_charged(odd: tuple[Gateway, PriceList])
 
 
 def test_two_hundred_at_once_add_up(demo: Gateway) -> None:
-    """200 concurrent async calls over all dialects by two keys' owners: the charges are the simulator's totals × rates."""
+    """200 concurrent async calls over all dialects by two owners: the charges are the simulator's totals × rates."""
     demo.forget_received()
     customers = [demo.customer(usd="100"), demo.customer(usd="100")]
     work = [(call, customers[number % 2], number) for number, call in enumerate((CALLS * 10)[:200])]
 
     async def everything() -> list[str]:
-        clients = {
-            (call.name, customer.key): call.client(demo.url, customer.key, True) for call, customer, _ in work
-        }
+        clients = {(call.name, customer.key): call.client(demo.url, customer.key, True) for call, customer, _ in work}
         return await asyncio.gather(
             *(
                 run_async(call, clients[call.name, customer.key], scripted(chunks=n % 9 + 1, usage=_usage(n)))

@@ -1,4 +1,4 @@
-"""What of a caller's OpenAI request reaches the vendor: every byte, and the one option that makes a stream tell its usage."""
+"""What reaches the vendor of an OpenAI request: every byte, and the option that makes a stream tell its usage."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from openai import OpenAI
 
 from tests.e2e.bills import PriceList, scripted
-from tests.e2e.harness import Customer, Gateway
+from tests.e2e.harness import HTTP, Customer, Gateway
 
 MODEL = "gpt-5-mini"
 INJECTED = b',"stream_options":{"include_usage":true}}'
@@ -22,7 +22,7 @@ def asked_stream(demo: Gateway, customer: Customer, **more: Any) -> tuple[bytes,
     client = OpenAI(
         base_url=f"{demo.url}/v1", api_key=customer.key, http_client=httpx2.Client(event_hooks=hooks, verify=False)
     )
-    messages = [{"role": "user", "content": scripted("Grüße 🚕 日本", usage={"input": 41, "output": 43})}]
+    messages: Any = [{"role": "user", "content": scripted("Grüße 🚕 日本", usage={"input": 41, "output": 43})}]
     chunks = list(client.chat.completions.create(model=MODEL, messages=messages, stream=True, **more))
     return sent[0], chunks
 
@@ -30,7 +30,7 @@ def asked_stream(demo: Gateway, customer: Customer, **more: Any) -> tuple[bytes,
 def post(demo: Gateway, customer: Customer, body: bytes) -> httpx.Response:
     """A chat request with exactly these bytes."""
     headers = {"authorization": f"Bearer {customer.key}", "content-type": "application/json"}
-    return httpx.post(f"{demo.url}/v1/chat/completions", content=body, headers=headers, timeout=60)
+    return HTTP.post(f"{demo.url}/v1/chat/completions", content=body, headers=headers, timeout=60)
 
 
 def received_body(demo: Gateway) -> bytes:
@@ -54,7 +54,7 @@ def test_a_stream_that_asked_for_its_usage_is_forwarded_byte_for_byte(demo: Gate
 
 
 def test_a_stream_that_did_not_ask_is_made_to_tell_its_usage(demo: Gateway) -> None:
-    """Without it the vendor receives the caller's bytes and the option behind them; the charge is the vendor's usage."""
+    """Without it the vendor receives the caller's bytes and the option after them; the charge is the vendor's usage."""
     demo.forget_received()
     customer = demo.customer()
 
@@ -77,9 +77,7 @@ def test_a_stream_that_did_not_ask_is_made_to_tell_its_usage(demo: Gateway) -> N
         (b'{"include_usage":false},"stream_options":{"include_usage":false}', {"include_usage": True}),
     ],
 )
-def test_no_wording_of_the_options_hides_the_usage(
-    demo: Gateway, options: bytes, vendor_gets: dict[str, bool]
-) -> None:
+def test_no_wording_of_the_options_hides_the_usage(demo: Gateway, options: bytes, vendor_gets: dict[str, bool]) -> None:
     """However a caller declines the usage of a stream, also twice, the vendor is asked for it, and it is charged."""
     demo.forget_received()
     customer = demo.customer()
@@ -100,7 +98,9 @@ CONTENTS = [
     pytest.param('"Gr\u00fc\u00dfe \U0001f695 \u65e5\u672c \u0000"'.replace("\x00", "\\u0000"), id="utf-8"),
     pytest.param(r'"Gr\u00fc\u00dfe \ud83d\ude95 \/ \b \u0000"', id="escapes"),
     pytest.param(r'"a \"quote\", a }] and a \\"', id="JSON inside"),
-    pytest.param('[ {"text" : "spaced" ,"type":"text"},\n\t{"type":"text","text":"twice","text":"named"} ]', id="layout"),
+    pytest.param(
+        '[ {"text" : "spaced" ,"type":"text"},\n\t{"type":"text","text":"twice","text":"named"} ]', id="layout"
+    ),
     pytest.param('"1e400", "weight": 1e400, "big": 123456789012345678901234567890.10', id="numbers"),
 ]
 
@@ -111,7 +111,7 @@ def test_what_the_caller_wrote_is_not_written_anew(demo: Gateway, content: str, 
     """Unicode, surrogate escapes, layout and odd numbers inside a message reach the vendor as they were sent."""
     demo.forget_received()
     said = '"stream":true,' if stream else ""
-    body = '{"model":"%s",%s"messages":[{"role":"user","content":%s}]}' % (MODEL, said, content)
+    body = f'{{"model":"{MODEL}",{said}"messages":[{{"role":"user","content":{content}}}]}}'
 
     post(demo, demo.customer(), body.encode())
 
@@ -125,7 +125,9 @@ def test_a_long_prompt_arrives_whole_and_is_charged(demo: Gateway, size: int, st
     demo.forget_received()
     customer = demo.customer()
     prompt = "wörd " * (size // 6)
-    body = json.dumps({"model": MODEL, "stream": stream, "messages": [{"role": "user", "content": prompt}]}, separators=(",", ":"))
+    body = json.dumps(
+        {"model": MODEL, "stream": stream, "messages": [{"role": "user", "content": prompt}]}, separators=(",", ":")
+    )
 
     answer = post(demo, customer, body.encode())
 

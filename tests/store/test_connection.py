@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from extproc.core.identity import KeyRecord
 from extproc.core.ledger import Account, AccountKind, Hold, HoldResult, Outcome
-from extproc.errors import LedgerUnavailable
+from extproc.errors import ConfigError, LedgerUnavailable
 from extproc.store.connection import FOREIGN, Connection
 from extproc.store.keyring import RedisKeyring
 from extproc.store.redis_ledger import RedisLedger
@@ -75,7 +75,7 @@ async def test_no_redis_is_ledger_unavailable(url: str) -> None:
 
 async def test_an_address_of_another_kind_is_refused() -> None:
     """A typing error in the address is told when the connection is made, not at the first request."""
-    with pytest.raises(ValueError, match="scheme"):
+    with pytest.raises(ConfigError, match="scheme"):
         Connection("http://127.0.0.1")
 
 

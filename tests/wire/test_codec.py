@@ -43,7 +43,7 @@ from extproc.wire.pb.ext_proc_pb2 import (
 )
 from extproc.wire.pb.priority_group_pb2 import PriorityGroupsOverride
 from extproc.wire.pb.token_usage_pb2 import InputTokenDetails, OutputTokenDetails, TokenUsage
-from tests.core.samples import KEY, accounts, quote, quotes, words
+from tests.core.samples import KEY, accounts, quote, quotes, steady, words
 
 QUOTE = quote(routes.MESSAGES, stream=True)
 EMBEDDING = quote(routes.EMBEDDINGS, stream=False)
@@ -103,6 +103,7 @@ def test_a_request_without_headers_is_empty() -> None:
     assert (head.method, head.target, head.request_id, head.ends) == ("", "", "", False)
 
 
+@steady
 @given(st.binary())
 def test_a_header_can_hold_any_bytes(value: bytes) -> None:
     """What is no UTF-8 is read and written back as the same bytes."""
@@ -411,6 +412,10 @@ ENTRIES = {
         Entry(without_usage(input_tokens=350), flags=CALLER_GONE),
         replace(CUT, usage=Usage.of(350), usage_whole=False),
     ),
+    "Anthropic's events where no output was expected": (
+        Entry(without_usage(EMBEDDING, input_tokens=350)),
+        replace(CLEAN, usage=Usage.of(350), usage_whole=False),
+    ),
     "Anthropic, its output only": (Entry(without_usage(output_tokens=3), details=RESET), replace(UNTOLD, clean=False)),
     "counted outweighs lifted": (
         Entry(carried(QUOTE, CALLER, counted(TokenUsage.COMPLETE), MESSAGE_START)),
@@ -484,6 +489,7 @@ def test_the_deadline_of_a_lost_hold_is_not_too_early(held_later_ms: int) -> Non
 callers = st.builds(Caller, words, accounts)
 
 
+@steady
 @given(quotes, callers)
 def test_a_quote_and_its_caller_survive_the_trip(quote: Quote, caller: Caller) -> None:
     """What settle and the access log read is what admit wrote, in the chain's order."""
@@ -497,6 +503,7 @@ def test_a_quote_and_its_caller_survive_the_trip(quote: Quote, caller: Caller) -
     assert list(told[0].lines) == list(quote.lines)
 
 
+@steady
 @given(quotes)
 def test_a_quote_can_be_kept_as_json(quote: Quote) -> None:
     """The JSON in the ledger is the quote."""

@@ -1,0 +1,367 @@
+"""The command line against a running gateway: what it prints, what it exits with, what it says when it cannot."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from extproc import __main__
+from extproc.core.money import MAX_ACCOUNT_NANO
+from tests.e2e.bills import NANO_PER_USD
+from tests.e2e.harness import HTTP, Gateway, eventually
+
+CONFIG = Path(__file__).parents[2] / "config"
+LARGEST = f"{MAX_ACCOUNT_NANO // NANO_PER_USD}.{MAX_ACCOUNT_NANO % NANO_PER_USD:09d}"
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed for scripts."""
+        assert self.out, self.err
+        return json.loads(self.out)
+
+
+class Tollgate:
+    """Runs commands in this process, with the gateway's data folder."""
+
+    def __init__(self, gateway: Gateway, capture: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
+        self._capture = capture
+        self._patch = patch
+        self.data = gateway.settings.data
+
+    def __call__(self, *arguments: str, data: Path | None = None) -> Said:
+        """Run `tollgate` with these arguments."""
+        self._patch.setenv("TOLLGATE_DATA", str(data or self.data))
+        self._patch.setattr(sys, "argv", ["tollgate", *arguments])
+        self._capture.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            __main__.main()
+        said = self._capture.readouterr()
+        code = ended.value.code
+        message = f"{code}\n" if isinstance(code, str) else ""
+        result = Said(1 if message else int(code or 0), said.out, said.err + message)
+        assert "Traceback" not in result.out + result.err
+        return result
+
+
+@pytest.fixture
+def tollgate(demo: Gateway, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Tollgate:
+    """The command line."""
+    return Tollgate(demo, capsys, monkeypatch)
+
+
+@pytest.fixture
+def owner(request: pytest.FixtureRequest) -> str:
+    """An owner that no other test has."""
+    return f"cli-{abs(hash(request.node.nodeid)):x}"
+
+
+@pytest.fixture
+def known(tollgate: "Tollgate", owner: str) -> str:
+    """The same, with a key: only then there is a wallet."""
+    assert tollgate("keys", "create", "--owner", owner).code == 0
+    return owner
+
+
+def status_of(demo: Gateway, key: str) -> int:
+    """What a call with this key is answered with."""
+    body = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "Hello"}]}
+    headers = {"authorization": f"Bearer {key}"}
+    return HTTP.post(f"{demo.url}/v1/chat/completions", json=body, headers=headers).status_code
+
+
+# --- The whole way ----------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_made_paid_for_used_and_disabled(demo: Gateway, tollgate: Tollgate, owner: str) -> None:
+    """keys create → 402; accounts top-up → 200; accounts show has the charge to the nano; keys disable → 401."""
+    made = tollgate("keys", "create", "--owner", owner, "--name", "laptop", "--json").json
+    assert status_of(demo, made["key"]) == 402
+    assert tollgate("accounts", "top-up", owner, "1", "--json").json["limit_nano"] == NANO_PER_USD
+    assert status_of(demo, made["key"]) == 200
+    charge = 250 + 5 * 2000
+
+    def wallet() -> Any:
+        shown = tollgate("accounts", "show", owner, "--json").json
+        return shown[0] if shown[0]["used_nano"] and not shown[0]["held_nano"] else None
+
+    wallet_shown = eventually(wallet, "the charge")
+    assert wallet_shown == {
+        "kind": "wallet",
+        "name": owner,
+        "available_nano": NANO_PER_USD - charge,
+        "held_nano": 0,
+        "used_nano": charge,
+        "limit_nano": NANO_PER_USD,
+    }
+    assert "0.99998975 USD" in tollgate("accounts", "show", owner).out
+    assert tollgate("keys", "disable", made["id"], "--json").json["status"] == "disabled"
+    assert status_of(demo, made["key"]) == 401
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_key_is_shown_once(tollgate: Tollgate, owner: str) -> None:
+    """`keys create` prints the key on a line of its own; `keys list` and `accounts show` never print it again."""
+    made = tollgate(
+        "keys", "create", "--owner", owner, "--cap", "2.5", "--expires-days", "3", "--fallback", "claude-code"
+    )
+    key = made.out.splitlines()[0]
+
+    listed = tollgate("keys", "list", "--owner", owner)
+    as_json = tollgate("keys", "list", "--owner", owner, "--json")
+    shown = tollgate("accounts", "show", owner)
+
+    assert made.code == listed.code == as_json.code == shown.code == 0
+    assert key.startswith("sk-")
+    assert len(key) > 40
+    for later in (listed, as_json, shown):
+        assert key not in later.out
+        assert key[:10] in later.out or later is as_json
+    (record,) = as_json.json
+    assert record["prefix"] == key[:10]
+    assert (record["group"], record["fallback_groups"]) == ("default", ["claude-code"])
+    assert (record["cap_nano"], record["status"]) == (2_500_000_000, "active")
+    assert "2.50 USD" in listed.out
+    assert [account["limit_nano"] for account in tollgate("accounts", "show", owner, "--json").json] == [
+        0,
+        2_500_000_000,
+    ]
+
+
+def test_the_table_has_what_disable_takes(tollgate: Tollgate, owner: str) -> None:
+    """The id in the table is whole, however narrow the output: `keys disable` takes it as `keys list` shows it."""
+    made = tollgate("keys", "create", "--owner", f"{owner}-with-quite-a-long-name", "--name", "a laptop in Berlin").out
+    key_id = made.splitlines()[1].split()[1]
+
+    listed = tollgate("keys", "list", "--owner", f"{owner}-with-quite-a-long-name").out
+
+    assert key_id in listed
+
+
+def test_the_list_has_every_owners_keys(tollgate: Tollgate, owner: str) -> None:
+    """Without an owner all keys are listed, disabled ones too; with one, only theirs."""
+    first = tollgate("keys", "create", "--owner", owner, "--json").json
+    tollgate("keys", "create", "--owner", f"{owner}-other")
+    tollgate("keys", "disable", first["id"])
+
+    everyone = {record["owner"]: record["status"] for record in tollgate("keys", "list", "--json").json}
+
+    assert everyone[owner] == "disabled"
+    assert everyone[f"{owner}-other"] == "active"
+    assert [record["id"] for record in tollgate("keys", "list", "--owner", owner, "--json").json] == [first["id"]]
+
+
+def test_a_key_may_be_disabled_twice(tollgate: Tollgate, owner: str) -> None:
+    """Disabling a disabled key says the same once more."""
+    made = tollgate("keys", "create", "--owner", owner, "--json").json
+
+    said = [tollgate("keys", "disable", made["id"]) for _ in range(2)]
+
+    assert [s.code for s in said] == [0, 0]
+    assert said[0].out == said[1].out
+    assert f"of {owner} is disabled" in said[0].out
+
+
+def test_there_may_be_nothing_to_list(tollgate: Tollgate, owner: str) -> None:
+    """An owner nobody knows: no keys, an empty wallet, exit 0, and JSON all the same."""
+    assert tollgate("keys", "list", "--owner", owner).out == "There are no keys.\n"
+    assert tollgate("keys", "list", "--owner", owner, "--json").json == []
+    assert tollgate("accounts", "show", owner, "--json").json[0]["available_nano"] == 0
+
+
+# --- accounts ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_top_up_counts_once_per_reference(tollgate: Tollgate, known: str) -> None:
+    """The same reference twice, even with another amount, changes nothing the second time; another one adds."""
+    first = tollgate("accounts", "top-up", known, "12.50", "--reference", "inv-1", "--json").json
+    again = tollgate("accounts", "top-up", known, "99", "--reference", "inv-1", "--json").json
+    in_words = tollgate("accounts", "top-up", known, "12.50", "--reference", "inv-1")
+    other = tollgate("accounts", "top-up", known, "$0.000000001", "--json").json
+    other_again = tollgate("accounts", "top-up", known, "0.000000001", "--json").json
+
+    assert (first["outcome"], again["outcome"]) == ("topped_up", "repeated")
+    assert first["limit_nano"] == again["limit_nano"] == 12_500_000_000
+    assert (in_words.code, "used before; nothing was changed" in in_words.out) == (0, True)
+    assert other["limit_nano"] == 12_500_000_001
+    assert other_again["limit_nano"] == 12_500_000_002
+    assert other["reference"] != other_again["reference"]
+
+
+BAD_AMOUNTS = {
+    "0": "is not between 0.000000001 USD",
+    "0.0000000001": "finer than 0.000000001 USD",
+    "1e-10": "finer than 0.000000001 USD",
+    "1e400": "is not between",
+    "1e999999": "is not an amount in USD",
+    "NaN": "not a number",
+    "Infinity": "not a number",
+    "ten": "is not an amount in USD",
+    "": "is not an amount in USD",
+    "1,50": "is not an amount in USD",
+    "9007199.254740992": "is not between",
+}
+
+
+@pytest.mark.parametrize(("usd", "complaint"), BAD_AMOUNTS.items())
+def test_a_bad_amount_is_refused(tollgate: Tollgate, known: str, usd: str, complaint: str) -> None:
+    """Zero, too precise, too large or no number: one line that says why, exit 1, and the wallet is as it was."""
+    said = tollgate("accounts", "top-up", known, usd)
+
+    assert said.code == 1
+    assert said.out == ""
+    assert said.err.startswith("tollgate: ")
+    assert complaint in said.err
+    assert len(said.err.splitlines()) == 1
+    assert tollgate("accounts", "show", known, "--json").json[0]["limit_nano"] == 0
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(("OWNER", "-5"), 2), (("--", "OWNER", "-5"), 1)])
+def test_a_negative_amount_is_refused(tollgate: Tollgate, known: str, arguments: tuple[str, ...], code: int) -> None:
+    """A minus reads as an unknown option, and behind `--` as an amount below the least: refused, nothing changed."""
+    said = tollgate("accounts", "top-up", *(known if word == "OWNER" else word for word in arguments))
+
+    assert (said.code, said.out) == (code, "")
+    assert said.err
+    assert tollgate("accounts", "show", known, "--json").json[0]["limit_nano"] == 0
+
+
+def test_a_wallet_has_a_maximum(tollgate: Tollgate, known: str) -> None:
+    """The largest amount fits exactly; one nano more is refused, and nothing has changed."""
+    assert tollgate("accounts", "top-up", known, LARGEST, "--json").json["limit_nano"] == MAX_ACCOUNT_NANO
+
+    more = tollgate("accounts", "top-up", known, "0.000000001")
+
+    assert more.code == 1
+    assert "at most; nothing was changed" in more.err
+    assert tollgate("accounts", "show", known, "--json").json[0]["limit_nano"] == MAX_ACCOUNT_NANO
+
+
+# --- check and render -------------------------------------------------------------------------------------------------
+
+
+def test_the_example_configuration_is_checked(tollgate: Tollgate) -> None:
+    """`check config` exits 0 and counts what is there."""
+    in_words, as_json = tollgate("check", str(CONFIG)), tollgate("check", str(CONFIG), "--json").json
+
+    assert in_words.code == 0
+    assert "2 groups" in in_words.out
+    assert (as_json["ok"], as_json["groups"]) == (True, 2)
+    assert as_json["revision"] in in_words.out
+
+
+def test_every_fault_of_a_configuration_is_told(tollgate: Tollgate, tmp_path: Path) -> None:
+    """A folder with three faults: exit 1, each with its file and line; the same as JSON."""
+    for path in CONFIG.glob("*.yaml"):
+        text = path.read_text().replace("multiplier: 0.95", "multiplier: lots\n    colour: red")
+        (tmp_path / path.name).write_text(text.replace("price: {input: 0.02}", "price: {}"))
+
+    in_words, as_json = tollgate("check", str(tmp_path)), tollgate("check", str(tmp_path), "--json")
+
+    assert in_words.code == as_json.code == 1
+    assert as_json.json["ok"] is False
+    told = "\n".join(as_json.json["errors"])
+    for fault in ("multiplier", "colour", "price"):
+        assert fault in told
+        assert fault in in_words.out
+    assert "groups.yaml:" in told
+    assert "models.yaml:" in told
+
+
+def test_render_prints_the_clusters(tollgate: Tollgate) -> None:
+    """`render` prints the YAML that Envoy reads, as text or inside JSON."""
+    text, as_json = tollgate("render", str(CONFIG)), tollgate("render", str(CONFIG), "--json").json
+
+    assert text.code == 0
+    assert "channel_demo-openai" in text.out
+    assert as_json["clusters"].strip() == text.out.strip()
+    assert as_json["revision"]
+
+
+# --- When it cannot ---------------------------------------------------------------------------------------------------
+
+COMPLAINTS = [
+    (("keys", "disable", "key_nobody"), "there is no key key_nobody; `tollgate keys list`"),
+    (("accounts", "top-up", "nobody-yet", "5"), "there is no owner 'nobody-yet'"),
+    (("keys", "create", "--owner", "x", "--group", "nope"), "there is no group 'nope'"),
+    (("keys", "create", "--owner", "x", "--fallback", "nope"), "there is no group 'nope'"),
+    (("keys", "create", "--owner", "x", "--cap", "-1"), "is not between 0.00 USD"),
+    (("keys", "create", "--owner", "x", "--cap", "lots"), "is not an amount in USD"),
+    (("keys", "create", "--owner", "x", "--config", "/nowhere"), "/nowhere"),
+    (("render", "/nowhere"), "/nowhere"),
+    (("keys", "list", "--redis", "nonsense"), "nonsense"),
+    (("keys", "list", "--redis", "redis://127.0.0.1:1"), "no answer at redis://127.0.0.1:1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"), COMPLAINTS, ids=lambda value: value if isinstance(value, str) else " ".join(value)[:40]
+)
+def test_what_cannot_be_done_is_said_in_words(tollgate: Tollgate, arguments: tuple[str, ...], complaint: str) -> None:
+    """An unknown key, group or folder, a bad cap, no Redis: exit 1, and a line that says which."""
+    said = tollgate(*arguments)
+
+    assert said.code == 1
+    assert said.out == ""
+    assert said.err.startswith("tollgate: ")
+    assert complaint in said.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("keys", "create", "--owner", "x"),
+        ("keys", "list"),
+        ("keys", "disable", "key_x"),
+        ("accounts", "top-up", "x", "1"),
+        ("accounts", "show", "x"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("more", [(), ("--json",)], ids=["", "json"])
+def test_without_a_gateway_each_command_says_so(
+    tollgate: Tollgate, tmp_path: Path, arguments: tuple[str, ...], more: tuple[str, ...]
+) -> None:
+    """No Redis in the data folder: exit 1, where it was looked for, and what to do."""
+    said = tollgate(*arguments, *more, data=tmp_path)
+
+    assert (said.code, said.out) == (1, "")
+    assert f"no answer at unix://{tmp_path}/run/redis.sock" in said.err
+    assert "Is `tollgate up` running?" in said.err
+
+
+@pytest.mark.parametrize("arguments", [(), ("keys",), ("nonsense",), ("keys", "create"), ("up", "--port", "0")])
+def test_wrong_usage_exits_2_and_helps(tollgate: Tollgate, arguments: tuple[str, ...]) -> None:
+    """No command, an unknown one, a missing or impossible option: exit 2 and the usage."""
+    said = tollgate(*arguments)
+
+    assert said.code == 2
+    assert "Usage:" in said.out + said.err
+
+
+def test_the_command_itself_exits_1_with_one_line(tmp_path: Path) -> None:
+    """As a process of its own: the error on standard error, exit 1, no stack trace."""
+    said = subprocess.run(
+        [sys.executable, "-m", "extproc", "keys", "list", "--data", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr.startswith("tollgate: no answer at")
+    assert "Traceback" not in said.stderr
