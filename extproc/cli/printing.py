@@ -8,6 +8,8 @@ from rich.table import Table
 
 console = Console(highlight=False, soft_wrap=True)
 
+MAX_WIDTH = 10_000
+
 
 def print_json(value: object) -> None:
     """One JSON document on standard output."""
@@ -25,4 +27,5 @@ def print_table(rows: Sequence[Mapping[str, str]], empty: str) -> None:
     for row in rows:
         table.add_row(*row.values())
     # wider than the terminal rather than cut: an id that is cut is of no use
-    console.print(table, width=max(console.width, console.measure(table).maximum), crop=False)
+    whole = console.measure(table, options=console.options.update(max_width=MAX_WIDTH)).maximum
+    console.print(table, width=whole, crop=False)

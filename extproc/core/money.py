@@ -14,10 +14,10 @@ def parse_usd(text: str) -> int:
     """'12.50' → 12_500_000_000 nano-USD. Raises `ValueError` for what is no amount or finer than a nano."""
     try:
         nano = _EXACT.multiply(Decimal(text.strip().removeprefix("$")), NANO_PER_USD)
-    except Inexact:
-        raise ValueError(f"{text!r} is finer than 0.000000001 USD") from None
     except (InvalidOperation, Overflow):
         raise ValueError(f"{text!r} is not an amount in USD, such as 12.50") from None
+    except Inexact:
+        raise ValueError(f"{text!r} is finer than 0.000000001 USD") from None
     if not nano.is_finite() or nano != nano.to_integral_value():
         raise ValueError(f"{text!r} is finer than 0.000000001 USD, or not a number")
     return int(nano)

@@ -54,7 +54,8 @@ class Connection:
                 retry=Retry(NoBackoff(), 1, (ConnectionLost,)),
             )
         except ValueError as error:
-            raise ConfigError(f"this is no URL of a Redis: {error}") from None
+            without_password = url.rpartition("@")[2]
+            raise ConfigError(f"{without_password!r} is no URL of a Redis: {error}") from None
         self._waiting: list[_Call] = []
         self._sender: asyncio.Task[None] | None = None
 

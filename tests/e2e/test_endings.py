@@ -44,11 +44,17 @@ ENDINGS: dict[str, Ending] = {
         )
         for form in STREAMS
     },
-    **{  # JSON is held back until it is whole, so the caller has got nothing of it
+    **{
+        f"vendor resets {form} in the middle": Ending(
+            form, {"reset_after": 1, "body_bytes": 4000}, 200, "PARTIAL", "delivered", cut=True
+        )
+        for form in ("chat", "responses", "messages", "generate")
+    },
+    **{  # held back until they are whole, so the caller has got nothing of them
         f"vendor resets {form} in the middle": Ending(
             form, {"reset_after": 1, "body_bytes": 4000}, 502, "RELEASED", "nothing"
         )
-        for form in ("chat", "messages", "generate")
+        for form in ("embeddings", "gem-embed")
     },
     **{
         f"{form} without usage": Ending(form, {"no_usage": True}, 200, "ESTIMATED", "delivered")
