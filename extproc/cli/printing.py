@@ -28,4 +28,4 @@ def print_table(rows: Sequence[Mapping[str, str]], empty: str) -> None:
         table.add_row(*row.values())
     # wider than the terminal rather than cut: an id that is cut is of no use
     whole = console.measure(table, options=console.options.update(max_width=MAX_WIDTH)).maximum
-    console.print(table, width=whole, crop=False)
+    Console(width=whole, highlight=False).print(table)

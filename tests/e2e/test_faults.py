@@ -54,7 +54,8 @@ def _accepts(socket_path: Path) -> bool:
 def _workers_back(faulty: Gateway, ended: Collection[int]) -> bool:
     """Whether all workers accept connections and Envoy knows, none of them one of those that were to end."""
     sockets = map(faulty.settings.worker_socket, range(faulty.settings.workers))
-    return not set(ended) & set(faulty.pids(WORKER)) and all(map(_accepts, sockets)) and faulty.workers_ready()
+    running = set(faulty.pids(WORKER)) - set(ended)
+    return len(running) == faulty.settings.workers and all(map(_accepts, sockets)) and faulty.workers_ready()
 
 
 def _all_whole(readings: list[Reading]) -> bool:
