@@ -32,6 +32,9 @@ from extproc.wire.service import OPTIONS, Service
 GRACE_SECONDS = 5.0
 """How long a worker that is told to stop finishes what it has begun: an admission takes milliseconds."""
 
+NOTICE_SECONDS = 2.5
+"""How long Envoy may take to notice that a worker drains: it asks once a second."""
+
 SWEEP_SECONDS = 10.0
 """How late a hold that nobody ended is expired, at most."""
 
@@ -56,7 +59,10 @@ def configure_logging() -> None:
 
 
 async def run_worker(settings: Settings, index: int) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. Raises `ConfigError`."""
+    """Serve until told to stop. Raises `ConfigError`.
+
+    SIGTERM drains: Envoy is given time to notice and asks the other workers. SIGINT is for when Envoy has gone.
+    """
     log = structlog.get_logger().bind(worker=index)
     catalog = load(settings.config, settings.environment(), require_credentials=True).catalog
     connection = Connection(settings.redis_url)
@@ -72,8 +78,10 @@ async def run_worker(settings: Settings, index: int) -> None:
     sweeper = asyncio.create_task(run_sweeper(ledger, Lease(connection), SWEEP_SECONDS))
     log.info("worker_started", revision=catalog.revision)
 
-    await _told_to_stop()
+    told = await _told_to_stop()
     service.draining = True
+    if told == signal.SIGTERM:
+        await asyncio.sleep(NOTICE_SECONDS)
     await server.stop(GRACE_SECONDS)
     left = await reports.drain(GRACE_SECONDS)
     sweeper.cancel()
@@ -94,11 +102,11 @@ def _admission(settings: Settings, catalog: Catalog, connection: Connection, led
     )
 
 
-async def _told_to_stop() -> None:
-    stopped = asyncio.Event()
+async def _told_to_stop() -> signal.Signals:
+    told: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await stopped.wait()
+        asyncio.get_running_loop().add_signal_handler(number, told.put_nowait, number)
+    return await told.get()
 
 
 def main() -> None:

@@ -43,6 +43,7 @@ class Child:
     log_file: Path
     cwd: Path
     environment: Mapping[str, str] | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
     process: asyncio.subprocess.Process | None = None
     _deaths: list[float] = field(default_factory=list)
     _stopping: bool = False
@@ -88,7 +89,7 @@ class Child:
         if self.process is None or self.process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
-            self.process.terminate()
+            self.process.send_signal(self.stop_signal)
         try:
             await asyncio.wait_for(self.process.wait(), STOP_SECONDS)
         except TimeoutError:

@@ -46,7 +46,10 @@ async def everything(settings: Settings, demo: bool) -> AsyncIterator[tuple[Load
                 await until(lambda: _redis_answers(settings), "Redis", children)
             if demo:
                 children.append(await _start(stack, _demo_vendor(settings)))
-            children += [await _start(stack, _worker(settings, index)) for index in range(settings.workers)]
+            children += [
+                await _start(stack, _worker(settings, index, stop_signal=signal.SIGINT))  # Envoy goes before them
+                for index in range(settings.workers)
+            ]
             envoy = await _start(stack, _envoy(settings))
             children.append(envoy)
             stack.push_async_callback(_drain, settings.run / "admin.sock")
@@ -61,7 +64,10 @@ async def sidecar(settings: Settings) -> AsyncIterator[tuple[Loaded, Sequence[Ch
     with _sole_user(settings.data):
         _write_run_folder(settings, loaded)
         async with contextlib.AsyncExitStack() as stack:
-            children = [await _start(stack, _worker(settings, index)) for index in range(settings.workers)]
+            children = [
+                await _start(stack, _worker(settings, index, stop_signal=signal.SIGTERM))
+                for index in range(settings.workers)
+            ]
             yield loaded, children
 
 
@@ -154,11 +160,11 @@ def _demo_vendor(settings: Settings) -> Child:
     return Child("demo vendor", command, settings.logs / "demo-vendor.log", cwd=settings.run)
 
 
-def _worker(settings: Settings, index: int) -> Child:
+def _worker(settings: Settings, index: int, stop_signal: signal.Signals) -> Child:
     command = [sys.executable, "-m", "extproc.app", "--index", str(index)]
     command += ["--config", str(settings.config), "--data", str(settings.data), "--redis", settings.redis_url]
     name = f"worker-{index}"
-    return Child(name, command, settings.logs / f"{name}.log", settings.run, settings.environment())
+    return Child(name, command, settings.logs / f"{name}.log", settings.run, settings.environment(), stop_signal)
 
 
 def _envoy(settings: Settings) -> Child:

@@ -67,6 +67,8 @@ class Service:
         """Batches of finished requests, for as long as Envoy lives."""
         while isinstance(message := await stream.read(), StreamAccessLogsMessage):
             await asyncio.gather(*(self._end(entry) for entry in message.http_logs.log_entry))
+            if self.draining:  # just after a batch none is under way, and the next goes to another worker
+                break
         return StreamAccessLogsResponse()
 
     async def _end(self, entry: HTTPAccessLogEntry) -> None:
