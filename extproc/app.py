@@ -11,6 +11,7 @@ import random
 import signal
 import sys
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import grpc
 import structlog
@@ -99,6 +100,7 @@ def _admission(settings: Settings, catalog: Catalog, connection: Connection, led
         pepper=load_pepper(settings),
         now_ms=now_ms,
         draw=random.Random(),
+        zone=ZoneInfo(settings.time_zone),
     )
 
 

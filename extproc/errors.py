@@ -84,6 +84,27 @@ KEY_QUOTA = Refusal(
     "This API key has reached its spending cap.",
     "api_key_quota_exceeded",
 )
+KEY_MONTH = Refusal(
+    402,
+    Family.BILLING,
+    "insufficient_quota",
+    "This API key has reached its limit for this month.",
+    "api_key_quota_exceeded",
+)
+MEMBER_QUOTA = Refusal(
+    402, Family.BILLING, "insufficient_quota", "You have reached your quota in this team.", "member_quota_exceeded"
+)
+TEAM_QUOTA = Refusal(
+    402, Family.BILLING, "insufficient_quota", "The team has reached its quota.", "team_quota_exceeded"
+)
+CONCURRENCY = Refusal(
+    429,
+    Family.RATE_LIMIT,
+    "rate_limit_exceeded",
+    "This API key has too many requests under way at once.",
+    "concurrency_limit_reached",
+    retry_after_seconds=1,
+)
 WALLET = Refusal(402, Family.BILLING, "insufficient_quota", "The account's balance is too low.", "billing_shortfall")
 LEDGER_AWAY = Refusal(
     503,

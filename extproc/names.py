@@ -27,7 +27,7 @@ LIFTED_NAMESPACE = "tollgate.usage"
 USAGE_NAMESPACE = "envoy.ai.token_usage"
 """Typed metadata: the `TokenUsage` that Envoy's AI protocol manager reads out of answers."""
 
-META_CALLER = "caller"
+META_OWNER = "owner"
 META_DIALECT = "dialect"
 META_QUOTE = "quote"
 META_PATHS = "paths"

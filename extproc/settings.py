@@ -4,6 +4,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import available_timezones
 
 from extproc.errors import ConfigError
 from extproc.names import worker_socket
@@ -14,7 +15,7 @@ MAX_SOCKET_PATH = 100
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The places and ports of one deployment on one machine. Paths are absolute."""
+    """The places and ports of one deployment on one machine, and when its months begin. Paths are absolute."""
 
     config: Path
     data: Path
@@ -23,6 +24,7 @@ class Settings:
     port: int = 8080
     demo_port: int = 9100
     workers: int = 2
+    time_zone: str = "UTC"
 
     @property
     def base_url(self) -> str:
@@ -62,12 +64,18 @@ def make_settings(
     demo_port: int = 9100,
     workers: int = 2,
 ) -> Settings:
-    """Settings with absolute paths and, unless named, the embedded Redis. Raises `ConfigError`."""
+    """Settings with absolute paths and, unless named, the embedded Redis; `TOLLGATE_TIME_ZONE` for when a month begins.
+
+    Raises `ConfigError`.
+    """
     folder = data.absolute()
     if len(str(folder)) > MAX_SOCKET_PATH - len("/run/worker-00.sock"):
         raise ConfigError(f"The data folder's path is too long for Unix sockets: {folder}\nSet a shorter one (--data).")
     url = redis_url or embedded_redis_url(folder)
-    return Settings(config.absolute(), folder, url, listen, port, demo_port, workers)
+    time_zone = os.environ.get("TOLLGATE_TIME_ZONE", "UTC")
+    if time_zone not in available_timezones():
+        raise ConfigError(f"TOLLGATE_TIME_ZONE: there is no time zone {time_zone!r}; say, for example, Europe/Berlin")
+    return Settings(config.absolute(), folder, url, listen, port, demo_port, workers, time_zone)
 
 
 def embedded_redis_url(data: Path) -> str:

@@ -18,6 +18,10 @@ CONTRACT = {
     "UNKNOWN_PATH": (404, Family.NOT_FOUND, "not_found", None, None),
     "MODEL_NOT_FOUND": (404, Family.NOT_FOUND, "model_not_found", None, "model"),
     "KEY_QUOTA": (402, Family.BILLING, "insufficient_quota", "api_key_quota_exceeded", None),
+    "KEY_MONTH": (402, Family.BILLING, "insufficient_quota", "api_key_quota_exceeded", None),
+    "MEMBER_QUOTA": (402, Family.BILLING, "insufficient_quota", "member_quota_exceeded", None),
+    "TEAM_QUOTA": (402, Family.BILLING, "insufficient_quota", "team_quota_exceeded", None),
+    "CONCURRENCY": (429, Family.RATE_LIMIT, "rate_limit_exceeded", "concurrency_limit_reached", None),
     "WALLET": (402, Family.BILLING, "insufficient_quota", "billing_shortfall", None),
     "LEDGER_AWAY": (503, Family.UNAVAILABLE, "service_unavailable", "ledger_unavailable", None),
     "INTERNAL": (500, Family.INTERNAL, "internal_error", None, None),
@@ -48,7 +52,7 @@ def test_a_refusal_has_the_status_of_its_family(refusal: Refusal) -> None:
 
 def test_only_what_passes_by_itself_says_when_to_try_again() -> None:
     """A `Retry-After` on an empty wallet or a wrong key would set off retries that cannot succeed."""
-    assert [name for name, r in REFUSALS.items() if r.retry_after_seconds is not None] == ["LEDGER_AWAY"]
+    assert [name for name, r in REFUSALS.items() if r.retry_after_seconds is not None] == ["CONCURRENCY", "LEDGER_AWAY"]
 
 
 def test_only_a_fault_of_ours_may_leave_a_hold_behind() -> None:

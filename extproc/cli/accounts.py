@@ -1,7 +1,10 @@
 """`tollgate accounts`: put money into a wallet, and see what is in it."""
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -9,7 +12,9 @@ from extproc.cli import options
 from extproc.cli.printing import console, print_json, print_table
 from extproc.cli.store import with_redis
 from extproc.clock import now_ms
-from extproc.core.ledger import Account, AccountKind, Balance, Outcome, TopUpResult
+from extproc.core import identity
+from extproc.core.identity import KeyRecord
+from extproc.core.ledger import UNLIMITED, Account, AccountKind, Balance, Outcome, TopUpResult
 from extproc.core.money import MAX_ACCOUNT_NANO, format_usd, parse_usd
 from extproc.errors import TollgateError
 from extproc.settings import Settings
@@ -63,6 +68,36 @@ def top_up(
         console.print(f"{format_usd(nano)} for {owner} (reference {paid_by}).", markup=False)
 
 
+@app.command("limit")
+def limit(
+    owner: Annotated[str, typer.Argument(help="Who pays for the team.")],
+    team: Annotated[str, typer.Argument(help="The team.")],
+    usd: Annotated[str, typer.Argument(help="What may be spent in all, in USD, or 'none'.")],
+    member: Annotated[str, typer.Option(help="Only this member of the team.")] = "",
+    data: options.Data = options.DATA,
+    redis: options.Redis = None,
+    json: options.Json = False,
+) -> None:
+    """Set the quota of a team, or of one member in it."""
+    nano = UNLIMITED if usd == "none" else amount(usd, least=0)
+    name = "/".join(filter(None, (owner, team, member)))
+    account = Account(AccountKind.MEMBER if member else AccountKind.TEAM, name)
+
+    async def work(connection: Connection, _settings: Settings) -> None:
+        records = await RedisKeyring(connection).list(owner)
+        if not any(account in record.quotas for record in records):
+            raise TollgateError(f"there is no {account.kind} {name}: it begins with its first key")
+        await RedisLedger(connection).set_limit(owner, account, nano)
+
+    with_redis(data, redis, work)
+    if json:
+        print_json({"kind": account.kind, "name": name, "limit_nano": None if nano == UNLIMITED else nano})
+    else:
+        console.print(
+            f"The {account.kind} {name} may spend {_money(None if nano == UNLIMITED else nano)}.", markup=False
+        )
+
+
 @app.command("show")
 def show(
     owner: Annotated[str, typer.Argument(help="Whose accounts.")],
@@ -70,14 +105,19 @@ def show(
     redis: options.Redis = None,
     json: options.Json = False,
 ) -> None:
-    """Show an owner's wallet and the limits of their keys, to the nano-dollar."""
+    """Show an owner's wallet, their teams' quotas and the limits of their keys, to the nano-dollar."""
 
-    async def work(connection: Connection, _settings: Settings) -> list[tuple[Account, str, Balance]]:
+    async def work(connection: Connection, settings: Settings) -> list[tuple[Account, str, Balance]]:
         ledger = RedisLedger(connection)
         records = await RedisKeyring(connection).list(owner)
-        named = [(Account(AccountKind.WALLET, owner), owner)]
-        named += [(Account(AccountKind.KEY, record.key_id), f"{record.prefix}… {record.name}") for record in records]
-        return [(account, label, await ledger.balance(owner, account)) for account, label in named]
+        month = identity.month_of(now_ms(), ZoneInfo(settings.time_zone))
+        found = []
+        for account, (label, month_limit_nano) in _accounts_of(owner, records, month).items():
+            balance = await ledger.balance(owner, account)
+            if month_limit_nano is not None:
+                balance = replace(balance, limit_nano=month_limit_nano)
+            found.append((account, label, balance))
+        return found
 
     found = with_redis(data, redis, work)
     if json:
@@ -85,7 +125,7 @@ def show(
         return
     rows = [
         {
-            "account": account.kind.value,
+            "account": account.kind.value.replace("_", " "),
             "name": label,
             "balance": _money(balance.available_nano),
             "held": format_usd(balance.held_nano),
@@ -95,6 +135,18 @@ def show(
         for account, label, balance in found
     ]
     print_table(rows, "There are no accounts.")
+
+
+def _accounts_of(owner: str, records: Sequence[KeyRecord], month: str) -> dict[Account, tuple[str, int | None]]:
+    """Every account of an owner with its label, the wallet first; and of a key's month its limit, which the key has."""
+    found: dict[Account, tuple[str, int | None]] = {Account(AccountKind.WALLET, owner): (owner, None)}
+    for record in records:
+        found |= {quota: (quota.name.partition("/")[2], None) for quota in reversed(record.quotas)}
+    for record in records:
+        key = f"{record.prefix}… {record.name}".strip()
+        cap, this_month = record.accounts(month)[:2]
+        found |= {cap: (key, None), this_month: (f"{key} {month}", record.month_limit_nano or UNLIMITED)}
+    return found
 
 
 def _money(nano: int | None) -> str:

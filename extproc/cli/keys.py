@@ -15,6 +15,7 @@ from extproc.cli.store import with_redis
 from extproc.config.load import load
 from extproc.core import identity
 from extproc.core.identity import KeyRecord
+from extproc.core.ledger import DEFAULT_MAX_LIVE
 from extproc.core.money import format_usd
 from extproc.errors import ConfigError, TollgateError
 from extproc.settings import Settings, load_pepper
@@ -30,7 +31,11 @@ def create(
     group: Annotated[str, typer.Option(help="The group that decides models, channels and multiplier.")] = "default",
     fallback: Annotated[list[str] | None, typer.Option(help="A group to move to when the first cannot serve.")] = None,
     name: Annotated[str, typer.Option(help="What the key is for.")] = "",
+    team: Annotated[str, typer.Option(help="The team it belongs to, whose owner pays.")] = "",
+    member: Annotated[str, typer.Option(help="The member of the team whose quota counts.")] = "",
     cap: Annotated[str, typer.Option(help="Lifetime cap in USD, 0 for none.")] = "0",
+    monthly_limit: Annotated[str, typer.Option(help="Limit for each calendar month in USD, 0 for none.")] = "0",
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = DEFAULT_MAX_LIVE,
     expires_days: Annotated[int, typer.Option(min=0, help="Days until the key expires, 0 for never.")] = 0,
     config: options.Config = options.CONFIG,
     data: options.Data = options.DATA,
@@ -39,6 +44,8 @@ def create(
 ) -> None:
     """Make a key and print it: this once, and never again."""
     _require_groups(config, [group, *(fallback or [])])
+    if member and not team:
+        raise ConfigError("--member needs --team: a member's quota is a part of a team's")
     expiry = datetime.now(UTC) + timedelta(days=expires_days)
     plaintext = identity.new_plaintext()
     record = KeyRecord(
@@ -48,7 +55,11 @@ def create(
         name,
         group,
         fallback_groups=tuple(fallback or ()),
+        team=team,
+        member=member,
         cap_nano=amount(cap, least=0),
+        month_limit_nano=amount(monthly_limit, least=0),
+        max_live=concurrency,
         expires_ms=int(expiry.timestamp() * 1000) if expires_days else 0,
     )
 
@@ -82,7 +93,9 @@ def list_keys(
             "owner": record.owner,
             "group": " → ".join(record.groups),
             "name": record.name,
+            "team": "/".join(filter(None, (record.team, record.member))),
             "cap": format_usd(record.cap_nano) if record.cap_nano else "none",
+            "monthly": format_usd(record.month_limit_nano) if record.month_limit_nano else "none",
             "status": record.status.value,
         }
         for record in found
@@ -122,7 +135,11 @@ def _shown(record: KeyRecord) -> dict[str, object]:
         "name": record.name,
         "group": record.group,
         "fallback_groups": list(record.fallback_groups),
+        "team": record.team,
+        "member": record.member,
         "cap_nano": record.cap_nano,
+        "month_limit_nano": record.month_limit_nano,
+        "concurrency": record.max_live,
         "expires_ms": record.expires_ms,
         "status": record.status.value,
         "revision": record.revision,

@@ -5,11 +5,12 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote_plus
 
-from extproc.core.ledger import Account, AccountKind
+from extproc.core.ledger import DEFAULT_MAX_LIVE, Account, AccountKind
 from extproc.errors import INVALID_KEY, KEY_DISABLED, KEY_EXPIRED, Refusal
 from extproc.names import CREDENTIAL_QUERY
 
@@ -29,7 +30,9 @@ class KeyStatus(StrEnum):
 class KeyRecord:
     """All that is kept of an API key. `revision` grows with every change; a hold refuses a stale one.
 
-    `cap_nano` is the key's lifetime cap, 0 for none. `expires_ms` is Unix time, 0 for never.
+    The `owner` pays. A key of a team names the `team`, and the `member` whose quota counts if it is somebody's own.
+    `cap_nano` is the key's lifetime cap, `month_limit_nano` its limit for each calendar month, 0 for none; `max_live`
+    how many requests it may have under way at once. `expires_ms` is Unix time, 0 for never.
     """
 
     key_id: str
@@ -38,7 +41,11 @@ class KeyRecord:
     name: str
     group: str
     fallback_groups: tuple[str, ...] = ()
+    team: str = ""
+    member: str = ""
     cap_nano: int = 0
+    month_limit_nano: int = 0
+    max_live: int = DEFAULT_MAX_LIVE
     expires_ms: int = 0
     status: KeyStatus = KeyStatus.ACTIVE
     revision: int = 1
@@ -49,9 +56,20 @@ class KeyRecord:
         return (self.group, *self.fallback_groups)
 
     @property
-    def accounts(self) -> tuple[Account, ...]:
-        """Every account a request of this key draws on, in the order in which they may refuse."""
-        return (Account(AccountKind.KEY, self.key_id), Account(AccountKind.WALLET, self.owner))
+    def quotas(self) -> tuple[Account, ...]:
+        """The accounts of its team, which have no limit until somebody sets one."""
+        team = f"{self.owner}/{self.team}"
+        member = (Account(AccountKind.MEMBER, f"{team}/{self.member}"),) if self.member else ()
+        return (*member, Account(AccountKind.TEAM, team)) if self.team else ()
+
+    def accounts(self, month: str) -> tuple[Account, ...]:
+        """Every account that a request of this key draws on in this month, in the order in which they may refuse."""
+        return (
+            Account(AccountKind.KEY, self.key_id),
+            Account(AccountKind.KEY_MONTH, f"{self.key_id}/{month}"),
+            *self.quotas,
+            Account(AccountKind.WALLET, self.owner),
+        )
 
 
 class Keyring(Protocol):
@@ -97,6 +115,11 @@ def without_credential(path: str) -> str:
 def looks_like_a_key(plaintext: str) -> bool:
     """Whether it is worth a look-up at all."""
     return plaintext.startswith(KEY_START) and 20 <= len(plaintext) <= 200 and plaintext.isascii()
+
+
+def month_of(now_ms: int, zone: tzinfo) -> str:
+    """The calendar month there, such as `2026-11`."""
+    return datetime.fromtimestamp(now_ms / 1000, zone).strftime("%Y-%m")
 
 
 def refusal_for(key: KeyRecord | None, now_ms: int) -> Refusal | None:

@@ -1,7 +1,8 @@
 """The ledger: what a request may cost is *held*, and every hold *ends* exactly once.
 
 An account is a limit with two sums: `available = limit − held − used`. A hold takes its amount out of what is
-available on every account of a key at once, or on none. Then reports of how the request ended come in, from the
+available on every account of a key's context at once, or on none: the key's own cap and month, in a team the member's
+and the team's quota, and the wallet of whoever pays. Then reports of how the request ended come in, from the
 response trailers, the access log and the sweeper: in any order, any number of times, perhaps never. A report names the
 state the hold should reach, and the states are ranked by how much is known:
 
@@ -54,19 +55,32 @@ def bucket_of(owner: str) -> int:
 
 
 class AccountKind(StrEnum):
-    """The kinds of account, in the order in which they may refuse a hold."""
+    """The kinds of account, in the order in which they may refuse a hold.
+
+    KEY         a key's lifetime cap, by key id
+    KEY_MONTH   a key's monthly limit, by key id and month: each month is an account of its own, so nothing has to roll
+    MEMBER      what one member may spend of a team's money, by team and member
+    TEAM        what a team may spend, by team
+    WALLET      the prepaid balance, by owner
+    """
 
     KEY = "key"
+    KEY_MONTH = "key_month"
+    MEMBER = "member"
+    TEAM = "team"
     WALLET = "wallet"
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One limit: `KEY` with a key id (lifetime cap), `WALLET` with an owner (prepaid balance)."""
+    """One limit."""
 
     kind: AccountKind
     name: str
 
+
+DEFAULT_MAX_LIVE = 100
+"""Requests that a key may have under way at once, unless it says otherwise."""
 
 UNLIMITED = -1
 """The limit of an account that only counts. An account nobody opened has the limit 0."""
@@ -111,7 +125,11 @@ class Outcome(StrEnum):
     EXISTS_DIFFERENT = "exists_different"
     KEY_DISABLED = "key_disabled"
     KEY_STALE = "key_stale"
+    CONCURRENCY = "concurrency"
     KEY_QUOTA = "key_quota"
+    KEY_MONTH = "key_month"
+    MEMBER_QUOTA = "member_quota"
+    TEAM_QUOTA = "team_quota"
     WALLET = "wallet"
 
     ENDED = "ended"
@@ -124,7 +142,13 @@ class Outcome(StrEnum):
     OVER_MAXIMUM = "over_maximum"
 
 
-SHORTFALL = {AccountKind.KEY: Outcome.KEY_QUOTA, AccountKind.WALLET: Outcome.WALLET}
+SHORTFALL = {
+    AccountKind.KEY: Outcome.KEY_QUOTA,
+    AccountKind.KEY_MONTH: Outcome.KEY_MONTH,
+    AccountKind.MEMBER: Outcome.MEMBER_QUOTA,
+    AccountKind.TEAM: Outcome.TEAM_QUOTA,
+    AccountKind.WALLET: Outcome.WALLET,
+}
 """What a hold answers when an account of this kind has too little."""
 
 
@@ -132,7 +156,9 @@ SHORTFALL = {AccountKind.KEY: Outcome.KEY_QUOTA, AccountKind.WALLET: Outcome.WAL
 class Hold:
     """A request for `amount_nano` on all of `accounts`. `hold_id` is Envoy's request id.
 
-    `record` is opaque to the ledger: what the sweeper writes into the usage log if the hold expires.
+    `month_limit_nano` is the limit of the key's month, which no account keeps: it is the key's, and may change within
+    the month. `max_live` is how many holds of the key may be live at once. `record` is opaque to the ledger: what the
+    sweeper writes into the usage log if the hold expires.
     """
 
     hold_id: str
@@ -144,6 +170,12 @@ class Hold:
     now_ms: int
     deadline_ms: int
     record: str = ""
+    month_limit_nano: int = UNLIMITED
+    max_live: int = DEFAULT_MAX_LIVE
+
+    def default_limit_nano(self, account: Account) -> int:
+        """The limit of an account that has none of its own: 0 unless it is a month."""
+        return self.month_limit_nano if account.kind is AccountKind.KEY_MONTH else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +264,10 @@ class Ledger(Protocol):
 
     async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int) -> TopUpResult:
         """Put money into a wallet, once per reference."""
+        ...
+
+    async def set_limit(self, owner: str, account: Account, limit_nano: int) -> None:
+        """Say what may be spent of an account in all, or `UNLIMITED`. What is held and used stays as it is."""
         ...
 
     async def balance(self, owner: str, account: Account) -> Balance:

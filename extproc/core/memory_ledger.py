@@ -49,8 +49,11 @@ class MemoryLedger:
         self._balances: dict[tuple[int, Account], Balance] = {}
 
     def put_key(self, key: KeyRecord) -> None:
-        """Store a key or its next revision, with its cap, and see that its owner has a wallet."""
+        """Store a key or its next revision, with its cap, and open the accounts of its context."""
         bucket = bucket_of(key.owner)
+        for account in key.quotas:
+            if (bucket, account) not in self._balances:
+                self._change(bucket, account, limit_nano=UNLIMITED)
         self._keys[bucket, key.key_id] = key
         self._change(bucket, Account(AccountKind.KEY, key.key_id), limit_nano=key.cap_nano or UNLIMITED)
         self._change(bucket, Account(AccountKind.WALLET, key.owner))
@@ -58,7 +61,8 @@ class MemoryLedger:
     async def hold(self, hold: Hold) -> HoldResult:
         """Take the amount out of every account, or out of none."""
         bucket = bucket_of(hold.owner)
-        refusal = self._repetition(bucket, hold) or self._key_refusal(bucket, hold) or self._shortfall(bucket, hold)
+        checks = (self._repetition, self._key_refusal, self._crowd, self._shortfall)
+        refusal = next((refusal for check in checks if (refusal := check(bucket, hold)) is not None), None)
         if refusal is not None:
             return refusal
         # After this point the hold must succeed.
@@ -119,6 +123,10 @@ class MemoryLedger:
         entries.append(WalletEntry(reference, amount_nano, limit_nano, now_ms))
         return TopUpResult(Outcome.TOPPED_UP, limit_nano)
 
+    async def set_limit(self, owner: str, account: Account, limit_nano: int) -> None:
+        """Say what may be spent of an account in all, or `UNLIMITED`. What is held and used stays as it is."""
+        self._change(bucket_of(owner), account, limit_nano=limit_nano)
+
     async def balance(self, owner: str, account: Account) -> Balance:
         """The sums of one account."""
         return self._balances.get((bucket_of(owner), account), Balance())
@@ -142,11 +150,17 @@ class MemoryLedger:
             return HoldResult(Outcome.KEY_STALE)
         return None
 
+    def _crowd(self, bucket: int, hold: Hold) -> HoldResult | None:
+        kept = (kept for (place, _), kept in self._holds.items() if place == bucket and kept.state is State.HELD)
+        live = sum(1 for one in kept if one.asked is not None and one.asked.key_id == hold.key_id)
+        return HoldResult(Outcome.CONCURRENCY) if live >= hold.max_live else None
+
     def _shortfall(self, bucket: int, hold: Hold) -> HoldResult | None:
         """Unlimited ends at what can be counted exactly. What costs nothing needs nothing, not even a balance of 0."""
         for account in hold.accounts:
             sums = self._balances.get((bucket, account), Balance())
-            limit_nano = MAX_ACCOUNT_NANO if sums.limit_nano == UNLIMITED else sums.limit_nano
+            own_nano = hold.month_limit_nano if account.kind is AccountKind.KEY_MONTH else sums.limit_nano
+            limit_nano = MAX_ACCOUNT_NANO if own_nano == UNLIMITED else own_nano
             available_nano = limit_nano - sums.held_nano - sums.used_nano
             if 0 < hold.amount_nano > available_nano:
                 return HoldResult(SHORTFALL[account.kind], available_nano)

@@ -74,6 +74,7 @@ class Quote:
 
 def make_quote(
     key: KeyRecord,
+    accounts: tuple[Account, ...],
     ask: Ask,
     operation: Operation,
     model: Model,
@@ -81,7 +82,7 @@ def make_quote(
     revision: str,
     now_ms: int,
 ) -> Quote:
-    """The quote for a request, with the estimate at the dearest rates of its chain."""
+    """The quote for a request on these accounts of the key, with the estimate at the dearest rates of its chain."""
     output_tokens = (ask.output_cap or model.max_output_tokens) * ask.answers if operation.output else 0
     lines = {
         attempt.channel.name: Line(
@@ -97,7 +98,7 @@ def make_quote(
         owner=key.owner,
         key_id=key.key_id,
         key_prefix=key.prefix,
-        accounts=key.accounts,
+        accounts=accounts,
         group=key.group,
         model=model.name,
         operation=operation.name,

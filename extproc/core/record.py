@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from extproc.core.ending import Report, Verdict
+from extproc.core.ledger import Account
 from extproc.core.pricing import Rates, Usage
 from extproc.core.quote import Quote
 
@@ -11,8 +12,8 @@ from extproc.core.quote import Quote
 class UsageRecord:
     """One request, with all that is needed to recompute its cost from git: usage, rates, multiplier, revision.
 
-    `group` is the group whose channel answered, `model` the public name, `usage_source` how the usage is known.
-    Times are Unix milliseconds or durations in milliseconds; None where the reporter could not know.
+    `accounts` are those it is charged to, `group` is the group whose channel answered, `model` the public name,
+    `usage_source` how the usage is known. Times are Unix milliseconds or durations in milliseconds; None where the reporter could not know.
     """
 
     request_id: str
@@ -20,6 +21,7 @@ class UsageRecord:
     owner: str
     key_id: str
     key_prefix: str
+    accounts: tuple[Account, ...]
     group: str
     model: str
     vendor_model: str | None
@@ -49,6 +51,7 @@ def make_record(quote: Quote, report: Report, verdict: Verdict, reporter: str) -
         owner=quote.owner,
         key_id=quote.key_id,
         key_prefix=quote.key_prefix,
+        accounts=quote.accounts,
         group=line.group if line else quote.group,
         model=quote.model,
         vendor_model=line.vendor_model if line else None,

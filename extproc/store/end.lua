@@ -22,7 +22,7 @@ local function exact(number)
   return string.format('%.0f', number)
 end
 
-local known = redis.call('HMGET', KEYS[1], 'state', 'cost', 'amount', 'accounts')
+local known = redis.call('HMGET', KEYS[1], 'state', 'cost', 'amount', 'accounts', 'live_on')
 local before = tonumber(known[1] or ABSENT)
 local charged = tonumber(known[2] or 0)
 local late = (before == ABSENT or before == EXPIRED) and 1 or 0
@@ -47,8 +47,12 @@ for i = 4, #KEYS do
   end
 end
 local held_on = before == HELD and cjson.decode(known[4]) or {}
+local live_on = before == HELD and known[5]
 
 -- After this point the end must succeed.
+if live_on then
+  redis.call('HINCRBY', live_on, 'live', -1)
+end
 for _, account in ipairs(held_on) do
   redis.call('HINCRBY', account, 'held', exact(0 - known[3]))
 end
@@ -56,7 +60,7 @@ for i = 4, #KEYS do
   redis.call('HINCRBY', KEYS[i], 'used', exact(more))
 end
 redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('HDEL', KEYS[1], 'owner', 'accounts', 'record')
+redis.call('HDEL', KEYS[1], 'owner', 'accounts', 'live_on', 'record')
 redis.call('HSET', KEYS[1], 'state', state, 'cost', ARGV[4], 'deadline', ARGV[8])
 redis.call('PEXPIREAT', KEYS[1], ARGV[7])
 redis.call('XADD', KEYS[3], '*', 'id', ARGV[1], 'owner', ARGV[2], 'state', state, 'reporter', ARGV[9],

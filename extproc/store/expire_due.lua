@@ -15,20 +15,22 @@ local EXPIRED = 2
 local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
 local expired, holds = {}, {}
 for _, id in ipairs(ids) do
-  local hold = redis.call('HMGET', ARGV[4] .. id, 'state', 'amount', 'accounts', 'owner', 'record')
+  local hold = redis.call('HMGET', ARGV[4] .. id, 'state', 'amount', 'accounts', 'owner', 'record', 'live_on')
   if tonumber(hold[1] or 0) == HELD then
     expired[#expired + 1] = id
-    holds[#holds + 1] = { amount = hold[2], accounts = cjson.decode(hold[3]), owner = hold[4], record = hold[5] }
+    holds[#holds + 1] =
+      { amount = hold[2], accounts = cjson.decode(hold[3]), owner = hold[4], record = hold[5], live_on = hold[6] }
   end
 end
 
 -- After this point every expiry must succeed.
 for i, hold in ipairs(holds) do
+  redis.call('HINCRBY', hold.live_on, 'live', -1)
   for _, account in ipairs(hold.accounts) do
     redis.call('HINCRBY', account, 'held', string.format('%.0f', 0 - hold.amount))
   end
   local name = ARGV[4] .. expired[i]
-  redis.call('HDEL', name, 'owner', 'accounts', 'record')
+  redis.call('HDEL', name, 'owner', 'accounts', 'live_on', 'record')
   redis.call('HSET', name, 'state', EXPIRED, 'cost', 0)
   redis.call('PEXPIREAT', name, ARGV[3])
   redis.call('XADD', KEYS[2], '*', 'id', expired[i], 'owner', hold.owner, 'state', EXPIRED, 'reporter', ARGV[5],

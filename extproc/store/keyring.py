@@ -86,6 +86,7 @@ class RedisKeyring:
                 keys.account(bucket, Account(AccountKind.KEY, record.key_id)),
                 keys.account(bucket, Account(AccountKind.WALLET, record.owner)),
                 keys.keys_of(bucket, record.owner),
+                *(keys.account(bucket, quota) for quota in record.quotas),
             ],
             [
                 record.key_id,

@@ -50,7 +50,12 @@ class RedisLedger:
                 hold.deadline_ms,
                 hold.record,
                 MAX_ACCOUNT_NANO,
-                *(SHORTFALL[account.kind] for account in hold.accounts),
+                hold.max_live,
+                *(
+                    word
+                    for account in hold.accounts
+                    for word in (SHORTFALL[account.kind], hold.default_limit_nano(account))
+                ),
             ],
         )
         if not sums:
@@ -109,6 +114,10 @@ class RedisLedger:
             [amount_nano, reference, now_ms, MAX_ACCOUNT_NANO],
         )
         return TopUpResult(Outcome(outcome), int(limit_nano))
+
+    async def set_limit(self, owner: str, account: Account, limit_nano: int) -> None:
+        """Say what may be spent of an account in all, or `UNLIMITED`. What is held and used stays as it is."""
+        await self._redis.execute("HSET", keys.account(bucket_of(owner), account), "limit", limit_nano)
 
     async def balance(self, owner: str, account: Account) -> Balance:
         """The sums of one account."""

@@ -6,6 +6,7 @@ The stream ends with the last answer: the sidecar keeps nothing of a request und
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -17,20 +18,24 @@ from extproc.core import identity
 from extproc.core.catalog import Catalog
 from extproc.core.chain import Attempt, build_chain, visible_models
 from extproc.core.identity import KeyRecord, Keyring
-from extproc.core.ledger import Hold, HoldResult, Ledger, Outcome
+from extproc.core.ledger import UNLIMITED, Hold, HoldResult, Ledger, Outcome
 from extproc.core.money import format_usd
 from extproc.core.quote import Quote, make_quote
 from extproc.dialects.bodies import Body, read_body
 from extproc.dialects.routes import ModelList, Route, dialect_of, find_route
 from extproc.errors import (
+    CONCURRENCY,
     INTERNAL,
     INVALID_KEY,
     INVALID_REQUEST,
     KEY_DISABLED,
+    KEY_MONTH,
     KEY_QUOTA,
     LEDGER_AWAY,
+    MEMBER_QUOTA,
     MODEL_NOT_FOUND,
     NO_KEY,
+    TEAM_QUOTA,
     UNKNOWN_PATH,
     WALLET,
     LedgerUnavailable,
@@ -43,7 +48,15 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-_REFUSALS = {Outcome.KEY_DISABLED: KEY_DISABLED, Outcome.KEY_QUOTA: KEY_QUOTA, Outcome.WALLET: WALLET}
+_REFUSALS = {
+    Outcome.KEY_DISABLED: KEY_DISABLED,
+    Outcome.CONCURRENCY: CONCURRENCY,
+    Outcome.KEY_QUOTA: KEY_QUOTA,
+    Outcome.KEY_MONTH: KEY_MONTH,
+    Outcome.MEMBER_QUOTA: MEMBER_QUOTA,
+    Outcome.TEAM_QUOTA: TEAM_QUOTA,
+    Outcome.WALLET: WALLET,
+}
 """What is left can only be a second request with the same id, which Envoy does not make."""
 
 Stream = grpc.aio.ServicerContext[ProcessingRequest, ProcessingResponse]
@@ -62,7 +75,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Decides on requests. Collaborators only; nothing of a request is kept here."""
+    """Decides on requests. Collaborators only; nothing of a request is kept here. Months begin by `zone`."""
 
     catalog: Callable[[], Catalog]
     keyring: Keyring
@@ -70,6 +83,7 @@ class Admission:
     pepper: bytes
     now_ms: Callable[[], int]
     draw: random.Random
+    zone: tzinfo
 
     async def serve(self, first: ProcessingRequest, stream: Stream) -> None:
         """Answer one request's headers, then its body."""
@@ -80,7 +94,7 @@ class Admission:
             return
         target = identity.without_credential(head.target)
         dialect = known.route.operation.dialect
-        await stream.write(codec.continue_headers(target, dialect, codec.Caller.of(known.key)))
+        await stream.write(codec.continue_headers(target, dialect, known.key.owner))
         second = await stream.read()
         if isinstance(second, ProcessingRequest):
             await stream.write(await _guarded(self._on_body(known, second.request_body.body), head))
@@ -136,7 +150,8 @@ class Admission:
             message = f"The model '{ask.model}' does not exist, or this key may not call it here."
             return MODEL_NOT_FOUND.saying(message, "model")
         model, now = known.catalog.models[ask.model], self.now_ms()
-        quote = make_quote(key, ask, operation, model, chain, known.catalog.revision, now)
+        accounts = key.accounts(identity.month_of(now, self.zone))
+        quote = make_quote(key, accounts, ask, operation, model, chain, known.catalog.revision, now)
         result = await self.ledger.hold(_hold_of(known.head.request_id, key, quote))
         if result.outcome in (Outcome.HELD, Outcome.EXISTS):
             return Terms(quote, chain)
@@ -177,11 +192,13 @@ def _hold_of(request_id: str, key: KeyRecord, quote: Quote) -> Hold:
         owner=key.owner,
         key_id=key.key_id,
         key_revision=key.revision,
-        accounts=key.accounts,
+        accounts=quote.accounts,
         amount_nano=quote.hold_nano,
         now_ms=quote.held_ms,
         deadline_ms=quote.deadline_ms,
         record=codec.encode_record(quote),
+        month_limit_nano=key.month_limit_nano or UNLIMITED,
+        max_live=key.max_live,
     )
 
 

@@ -3,7 +3,7 @@
 What travels in Envoy's dynamic metadata, under `names.METADATA_NAMESPACE`:
 
     dialect                 the caller's dialect, for Envoy's own error replies
-    caller                  JSON of `Caller`, set when the key is known: a lost answer of admit can still be undone
+    owner                   whose key it is, set when that is known: a lost answer of admit can still be undone
     quote                   JSON of `Quote`, set when the hold is taken
     paths                   channel → path and query to ask it at
     models                  channel → its name for the model, a JSON string, where that differs from the caller's
@@ -23,8 +23,7 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 from extproc import names
 from extproc.core.catalog import Dialect
 from extproc.core.ending import Report
-from extproc.core.identity import KeyRecord
-from extproc.core.ledger import HOLD_MS, Account
+from extproc.core.ledger import HOLD_MS
 from extproc.core.pricing import Usage
 from extproc.core.quote import Quote
 from extproc.core.record import UsageRecord
@@ -64,19 +63,6 @@ class RequestHead:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asked, as far as it takes to undo a hold whose answer Envoy never got."""
-
-    owner: str
-    accounts: tuple[Account, ...]
-
-    @classmethod
-    def of(cls, key: KeyRecord) -> "Caller":
-        """The caller that a key stands for."""
-        return cls(key.owner, key.accounts)
-
-
-@dataclass(frozen=True, slots=True)
 class Forward:
     """What admit lets through: the quote, the chain's paths and models, the changed body (None to leave it)."""
 
@@ -92,18 +78,17 @@ class Forward:
 class Ended:
     """A finished request in the access log.
 
-    Without a quote it was never held, or admit's answer was lost: then `caller` tells on whose accounts. `never_held`
-    when admit refused it, sure that there is no hold. `deadline_ms` is no earlier than the deadline of a hold.
+    Without a quote it was never held, or admit's answer was lost: then `owner` tells where a hold would be.
+    `never_held` when admit refused it, sure that there is no hold. `deadline_ms` is no earlier than that of a hold.
     """
 
     report: Report
     quote: Quote | None
-    caller: Caller | None
+    owner: str | None
     never_held: bool
     deadline_ms: int
 
 
-_caller_decoder = msgspec.json.Decoder(Caller)
 _quote_decoder = msgspec.json.Decoder(Quote)
 _encoder = msgspec.json.Encoder()
 
@@ -123,13 +108,13 @@ def read_head(request: ProcessingRequest) -> RequestHead:
     return RequestHead(pairs.get(":method", ""), pairs.get(":path", ""), pairs, message.end_of_stream)
 
 
-def continue_headers(target: str, dialect: Dialect, caller: Caller) -> ProcessingResponse:
+def continue_headers(target: str, dialect: Dialect, owner: str) -> ProcessingResponse:
     """Go on to the body; the caller's credential stays here."""
     mutation = HeaderMutation(remove_headers=names.CREDENTIAL_HEADERS, set_headers=[_header(":path", target)])
     response = ProcessingResponse(request_headers=HeadersResponse(response=CommonResponse(header_mutation=mutation)))
     metadata = _metadata(response)
     metadata[names.META_DIALECT] = dialect.value
-    metadata[names.META_CALLER] = _encoder.encode(caller).decode()
+    metadata[names.META_OWNER] = owner
     return response
 
 
@@ -231,8 +216,8 @@ def read_entry(entry: HTTPAccessLogEntry) -> Ended | None:
     common, response = entry.common_properties, entry.response
     if common.intermediate_log_entry or common.access_log_type not in (0, AccessLogType.DownstreamEnd):
         return None
-    quote, caller = _decided(common.metadata)
-    if quote is None and caller is None:
+    quote, owner = _decided(common.metadata)
+    if quote is None and owner is None:
         return None
     clean = response.response_code_details == _VIA_UPSTREAM and not (
         common.response_flags.downstream_connection_termination or common.response_flags.downstream_remote_reset
@@ -255,7 +240,7 @@ def read_entry(entry: HTTPAccessLogEntry) -> Ended | None:
     return Ended(
         report=report,
         quote=quote,
-        caller=caller,
+        owner=owner,
         never_held=_refused_for_sure(response.response_code_details),
         deadline_ms=common.start_time.ToMilliseconds() + _ms(common.duration) + HOLD_MS,
     )
@@ -265,14 +250,14 @@ def _refused_for_sure(details: str) -> bool:
     return details.startswith(names.DETAILS_PREFIX) and not details.startswith(names.UNSURE_DETAILS_PREFIX)
 
 
-def _decided(metadata: Metadata) -> tuple[Quote | None, Caller | None]:
+def _decided(metadata: Metadata) -> tuple[Quote | None, str | None]:
     ours = metadata.filter_metadata.get(names.METADATA_NAMESPACE)
     if ours is None:
         return None, None
-    quote, caller = ours.fields.get(names.META_QUOTE), ours.fields.get(names.META_CALLER)
+    quote, owner = ours.fields.get(names.META_QUOTE), ours.fields.get(names.META_OWNER)
     return (
         _quote_decoder.decode(quote.string_value) if quote else None,
-        _caller_decoder.decode(caller.string_value) if caller else None,
+        owner.string_value if owner else None,
     )
 
 

@@ -56,13 +56,13 @@ class Reports:
             )
         )
 
-    async def release_lost(self, ended: codec.Ended, caller: codec.Caller, now_ms: int) -> None:
+    async def release_lost(self, ended: codec.Ended, owner: str, now_ms: int) -> None:
         """Release a hold that may have been taken by an admit whose answer never reached Envoy."""
         await self.send(
             End(
                 hold_id=ended.report.request_id,
-                owner=caller.owner,
-                accounts=caller.accounts,
+                owner=owner,
+                accounts=(),
                 state=State.RELEASED,
                 cost_nano=0,
                 now_ms=now_ms,

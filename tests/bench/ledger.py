@@ -97,7 +97,7 @@ class Bench:
             owner=OWNER,
             key_id=key.key_id,
             key_revision=key.revision,
-            accounts=key.accounts,
+            accounts=key.accounts("2026-11"),
             amount_nano=self.quote.hold_nano,
             now_ms=self.quote.held_ms,
             deadline_ms=self.quote.deadline_ms + number,
@@ -178,4 +178,6 @@ def _quote(catalog: Catalog) -> Quote:
     """What admit would hold for a short chat call."""
     ask, key = Ask("gpt-5-mini", output_cap=500, text_bytes=200), _key(0)
     chain = build_chain(catalog, key.groups, ask.model, CHAT, Random(0))
-    return make_quote(key, ask, CHAT, catalog.models[ask.model], chain, catalog.revision, now_ms())
+    return make_quote(
+        key, key.accounts("2026-11"), ask, CHAT, catalog.models[ask.model], chain, catalog.revision, now_ms()
+    )

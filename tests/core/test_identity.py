@@ -1,7 +1,9 @@
 """A key is found wherever a client may put it, checked, and taken out before anyone else can see it."""
 
 from dataclasses import replace
+from datetime import datetime
 from urllib.parse import parse_qsl, quote, unquote_plus, urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
@@ -15,10 +17,11 @@ from extproc.core.identity import (
     digest,
     find_credential,
     looks_like_a_key,
+    month_of,
     refusal_for,
     without_credential,
 )
-from extproc.core.ledger import Account, AccountKind
+from extproc.core.ledger import AccountKind
 from extproc.errors import INVALID_KEY, KEY_DISABLED, KEY_EXPIRED, Refusal
 from tests.core.samples import KEY, steady
 
@@ -174,9 +177,47 @@ def test_why_a_key_is_refused(key: KeyRecord | None, refusal: Refusal | None) ->
     assert refusal_for(key, NOW_MS) is refusal
 
 
-def test_a_key_draws_on_its_cap_and_then_on_its_owners_wallet() -> None:
-    """The accounts of a key are in the order in which they may refuse."""
-    assert KEY.accounts == (Account(AccountKind.KEY, "key_1"), Account(AccountKind.WALLET, "alice"))
+def named(key: KeyRecord) -> list[str]:
+    """The accounts of a key in November, as `kind name`."""
+    return [f"{account.kind} {account.name}" for account in key.accounts("2026-11")]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (KEY, ["key key_1", "key_month key_1/2026-11", "wallet alice"]),
+        (
+            replace(KEY, team="red", member="bob"),
+            ["key key_1", "key_month key_1/2026-11", "member alice/red/bob", "team alice/red", "wallet alice"],
+        ),
+        (
+            replace(KEY, team="red"),
+            ["key key_1", "key_month key_1/2026-11", "team alice/red", "wallet alice"],
+        ),
+        (replace(KEY, member="bob"), ["key key_1", "key_month key_1/2026-11", "wallet alice"]),
+    ],
+)
+def test_a_context_is_its_accounts_in_the_order_in_which_they_may_refuse(key: KeyRecord, expected: list[str]) -> None:
+    """Personal: cap, month, wallet. In a team the member's and the team's quota stand before the wallet that pays."""
+    assert named(key) == expected
+    kinds = [account.kind for account in key.accounts("2026-11")]
+    assert kinds == [kind for kind in AccountKind if kind in kinds]
+
+
+@pytest.mark.parametrize(
+    ("moment", "zone", "month"),
+    [
+        ("2026-11-30T23:59:59.999Z", "UTC", "2026-11"),
+        ("2026-12-01T00:00:00Z", "UTC", "2026-12"),
+        ("2026-11-30T23:00:00Z", "Europe/Berlin", "2026-12"),
+        ("2026-12-01T00:00:00Z", "America/New_York", "2026-11"),
+        ("2027-01-01T04:59:59Z", "America/New_York", "2026-12"),
+    ],
+)
+def test_a_month_begins_by_the_deployments_clock(moment: str, zone: str, month: str) -> None:
+    """The month of a moment is the calendar's in that zone."""
+    now_ms = int(datetime.fromisoformat(moment).timestamp() * 1000)
+    assert month_of(now_ms, ZoneInfo(zone)) == month
 
 
 def test_the_keys_own_group_comes_first() -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from extproc.core.identity import KeyRecord, KeyStatus
 from extproc.core.ledger import (
     KEEP_MS,
+    UNLIMITED,
     Account,
     AccountKind,
     Balance,
@@ -63,6 +64,7 @@ class Play:
     usage: Callable[[str], Awaitable[list[UsageEntry]]]
     owner: str
     now_ms: int = START_MS
+    month: str = "2026-11"
 
     async def open(self) -> None:
         """Give the owner a key without a cap."""
@@ -96,6 +98,19 @@ class Play:
                 return " ".join(["expired", *ids])
             case "cap", (amount,):
                 return await self.change(replace(self.key, cap_nano=nano(amount)))
+            case "month_limit", (amount,):
+                return await self.change(replace(self.key, month_limit_nano=nano(amount)))
+            case "max_live", (count,):
+                return await self.change(replace(self.key, max_live=int(count)))
+            case "join", (team, member):
+                return await self.change(replace(self.key, team=team, member=member))
+            case "month", (month,):
+                self.month = month
+                return "set"
+            case "quota", (kind, amount):
+                (account,) = (one for one in self.key.quotas if one.kind == kind)
+                await self.ledger.set_limit(self.owner, account, nano(amount))
+                return "set"
             case "status", (status,):
                 return await self.change(replace(self.key, status=KeyStatus(status)))
             case "learn", ():
@@ -115,11 +130,13 @@ class Play:
             owner=self.owner,
             key_id=self.key.key_id,
             key_revision=self.revision,
-            accounts=self.key.accounts,
+            accounts=self.key.accounts(self.month),
             amount_nano=amount_nano,
             now_ms=self.now_ms,
             deadline_ms=START_MS + DUE_MS,
             record=f"record of {hold_id}",
+            month_limit_nano=self.key.month_limit_nano or UNLIMITED,
+            max_live=self.key.max_live,
         )
 
     async def end(self, state: State, hold_id: str, cost_nano: int) -> EndResult:
@@ -128,7 +145,7 @@ class Play:
             End(
                 hold_id=hold_id,
                 owner=self.owner,
-                accounts=self.key.accounts,
+                accounts=self.key.accounts(self.month),
                 state=state,
                 cost_nano=cost_nano,
                 now_ms=self.now_ms,
@@ -215,6 +232,77 @@ async def new_play(request: pytest.FixtureRequest, server: RedisServer) -> Async
 
 
 TABLES = {
+    "a month has a limit of its own, and the next one begins by itself": """
+        top_up 200 a    | topped_up 200          held 0 used 0 available 200
+        month_limit 50  | changed                held 0 used 0 available 200
+        learn           | learnt                 held 0 used 0 available 200
+        hold h1 30      | held                   held 30 used 0 available 170
+        hold h2 30      | key_month 20           held 30 used 0 available 170
+        reported h1 30  | ended reported 30      held 0 used 30 available 170
+        hold h2 21      | key_month 20           held 0 used 30 available 170
+        hold h2 20      | held                   held 20 used 30 available 150
+        month 2026-12   | set                    held 20 used 30 available 150
+        hold h3 50      | held                   held 70 used 30 available 100
+        month_limit 90  | changed                held 70 used 30 available 100
+        learn           | learnt                 held 70 used 30 available 100
+        hold h4 41      | key_month 40           held 70 used 30 available 100
+        hold h4 40      | held                   held 110 used 30 available 60
+    """,
+    "in a team the member, the team and the wallet that pays must all have enough": """
+        top_up 100 a    | topped_up 100          held 0 used 0 available 100
+        join red bob    | changed                held 0 used 0 available 100
+        learn           | learnt                 held 0 used 0 available 100
+        quota team 60   | set                    held 0 used 0 available 100
+        quota member 40 | set                    held 0 used 0 available 100
+        hold h1 41      | member_quota 40        held 0 used 0 available 100
+        hold h1 30      | held                   held 30 used 0 available 70
+        join red ann    | changed                held 30 used 0 available 70
+        learn           | learnt                 held 30 used 0 available 70
+        hold h2 31      | team_quota 30          held 30 used 0 available 70
+        quota team 200  | set                    held 30 used 0 available 70
+        hold h2 71      | wallet 70              held 30 used 0 available 70
+        hold h2 70      | held                   held 100 used 0 available 0
+        released h1     | ended released 0       held 70 used 0 available 30
+    """,
+    "the first side that is short is the one that is named": """
+        top_up 10 a     | topped_up 10           held 0 used 0 available 10
+        cap 10          | changed                held 0 used 0 available 10
+        month_limit 10  | changed                held 0 used 0 available 10
+        join red bob    | changed                held 0 used 0 available 10
+        learn           | learnt                 held 0 used 0 available 10
+        quota team 10   | set                    held 0 used 0 available 10
+        quota member 10 | set                    held 0 used 0 available 10
+        hold h1 11      | key_quota 10           held 0 used 0 available 10
+        cap 99          | changed                held 0 used 0 available 10
+        learn           | learnt                 held 0 used 0 available 10
+        hold h1 11      | key_month 10           held 0 used 0 available 10
+        month_limit 99  | changed                held 0 used 0 available 10
+        learn           | learnt                 held 0 used 0 available 10
+        hold h1 11      | member_quota 10        held 0 used 0 available 10
+        quota member 99 | set                    held 0 used 0 available 10
+        hold h1 11      | team_quota 10          held 0 used 0 available 10
+        quota team 99   | set                    held 0 used 0 available 10
+        hold h1 11      | wallet 10              held 0 used 0 available 10
+    """,
+    "so many holds of a key may be live, and any end makes room": """
+        top_up 100 a    | topped_up 100          held 0 used 0 available 100
+        max_live 2      | changed                held 0 used 0 available 100
+        learn           | learnt                 held 0 used 0 available 100
+        hold h1 1       | held                   held 1 used 0 available 99
+        hold h2 0       | held                   held 1 used 0 available 99
+        hold h3 999     | concurrency            held 1 used 0 available 99
+        hold h1 1       | exists                 held 1 used 0 available 99
+        released h1     | ended released 0       held 0 used 0 available 100
+        released h1     | unchanged released 0   held 0 used 0 available 100
+        hold h3 1       | held                   held 1 used 0 available 99
+        hold h4 1       | concurrency            held 1 used 0 available 99
+        at 101          | set                    held 1 used 0 available 99
+        expire          | expired h2 h3          held 0 used 0 available 100
+        reported h3 5   | ended reported 5 late  held 0 used 5 available 95
+        hold h5 1       | held                   held 1 used 5 available 94
+        hold h6 1       | held                   held 2 used 5 available 93
+        hold h7 1       | concurrency            held 2 used 5 available 93
+    """,
     "a settled hold costs what was used, and the rest goes back": """
         top_up 140 a    | topped_up 140          held 0 used 0 available 140
         hold h1 50      | held                   held 50 used 0 available 90
@@ -439,7 +527,7 @@ async def test_what_is_held_goes_back_where_it_was_taken(new_play: Callable[[], 
     await play.open()
     await play.ledger.top_up(play.owner, 100, "a", START_MS)
     await play.ledger.hold(play.ask("h1", 40))
-    wallet = play.key.accounts[1:]
+    wallet = play.key.accounts("2026-11")[1:]
     report = End("h1", play.owner, wallet, State.REPORTED, 10, START_MS, START_MS + DUE_MS, "test")
     await play.ledger.end(report)
     assert (await play.balance(AccountKind.KEY)) == Balance(-1, 0, 0)

@@ -36,7 +36,7 @@ priced = st.sampled_from([value for value in vars(routes).values() if isinstance
 
 def quoted(ask: Ask, *chain: Attempt, operation: Operation = routes.CHAT, model: Model = MODEL) -> Quote:
     """The quote for this ask over this chain."""
-    return make_quote(KEY, ask, operation, model, chain, "rev1", NOW_MS)
+    return make_quote(KEY, KEY.accounts("2026-11"), ask, operation, model, chain, "rev1", NOW_MS)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_quote_freezes_the_terms() -> None:
         owner="alice",
         key_id="key_1",
         key_prefix="sk-abcdefg",
-        accounts=KEY.accounts,
+        accounts=KEY.accounts("2026-11"),
         group="main",
         model="gpt",
         operation="openai.chat",

@@ -28,6 +28,7 @@ def test_a_record_of_a_settled_request() -> None:
         owner="alice",
         key_id="key_1",
         key_prefix="sk-abcdefg",
+        accounts=KEY.accounts("2026-11"),
         group="spare",
         model="gpt",
         vendor_model="gpt-b",
@@ -85,7 +86,18 @@ def test_a_record_is_metadata_only() -> None:
     """The fields of a record are these: no prompt, no answer, no more of the key than its prefix."""
     names = {field.name for field in fields(UsageRecord)}
     assert names == {
-        *("request_id", "time_ms", "owner", "key_id", "key_prefix", "group", "model", "vendor_model", "channel"),
+        *(
+            "request_id",
+            "time_ms",
+            "owner",
+            "key_id",
+            "key_prefix",
+            "accounts",
+            "group",
+            "model",
+            "vendor_model",
+            "channel",
+        ),
         *("operation", "stream", "status", "attempts", "usage", "usage_source", "cost_nano", "hold_nano", "rates"),
         *("multiplier_ppm", "revision", "reporter", "first_byte_ms", "duration_ms"),
     }

@@ -20,9 +20,10 @@ import httpx
 from extproc.clock import now_ms
 from extproc.core import identity
 from extproc.core.identity import KeyRecord
-from extproc.core.ledger import Account, AccountKind, Balance
+from extproc.core.ledger import Account, AccountKind, Balance, bucket_of
 from extproc.core.money import parse_usd
 from extproc.settings import Settings, load_pepper, make_settings
+from extproc.store import keys
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
 from extproc.store.redis_ledger import RedisLedger
@@ -151,6 +152,15 @@ class Gateway:
         except OSError:
             return False
         return int(seen.get("cluster.sidecar.membership_healthy", 0)) >= (count or self.settings.workers)
+
+    def on_ledger(self, work: Callable[[RedisLedger], Awaitable[T]]) -> T:
+        """Do something on the ledger."""
+        return self._redis(lambda connection: work(RedisLedger(connection)))
+
+    def live(self, customer: Customer) -> int:
+        """How many requests of a customer's key are under way."""
+        name = keys.key(bucket_of(customer.owner), customer.key_id)
+        return int(self._redis(lambda connection: connection.execute("HGET", name, "live")) or 0)
 
     def logs(self) -> str:
         """All logs, one after the other."""

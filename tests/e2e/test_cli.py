@@ -139,6 +139,7 @@ def test_a_new_key_is_shown_once(tollgate: Tollgate, owner: str) -> None:
     assert [account["limit_nano"] for account in tollgate("accounts", "show", owner, "--json").json] == [
         0,
         2_500_000_000,
+        None,
     ]
 
 

@@ -266,7 +266,7 @@ def _admit(requests: Iterator[ProcessingRequest], _context: object) -> Iterator[
     first = next(requests)
     if first.HasField("request_headers"):
         head = codec.read_head(first)
-        yield codec.continue_headers(head.target, Dialect.OPENAI, codec.Caller("o", ()))
+        yield codec.continue_headers(head.target, Dialect.OPENAI, "o")
         next(requests)
         yield _answer(head.headers["lab"])
 

@@ -24,7 +24,7 @@ WALLET = Account(AccountKind.WALLET, "ada")
 
 def ask(hold_id: str, amount_nano: int = 1) -> Hold:
     """A hold by the one key."""
-    return Hold(hold_id, "ada", "k1", 1, KEY.accounts, amount_nano, 4_000_000_000_000, 4_000_000_000_100)
+    return Hold(hold_id, "ada", "k1", 1, KEY.accounts("2026-11"), amount_nano, 4_000_000_000_000, 4_000_000_000_100)
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ KEY = KeyRecord("k1", "ada", "sk-abcdefg", "laptop", "pro", ("basic", "free"), c
 
 def hold_with(key: KeyRecord, hold_id: str) -> Hold:
     """A free hold by someone who knows the key like this."""
-    return Hold(hold_id, key.owner, key.key_id, key.revision, key.accounts, 0, 0, 4_000_000_000_000)
+    return Hold(hold_id, key.owner, key.key_id, key.revision, key.accounts("2026-11"), 0, 0, 4_000_000_000_000)
 
 
 async def test_a_key_is_found_as_it_was_made(connection: Connection) -> None:

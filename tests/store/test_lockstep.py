@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from extproc.core.identity import KeyRecord, KeyStatus
 from extproc.core.ledger import (
     KEEP_MS,
+    UNLIMITED,
     Account,
     Balance,
     End,
@@ -61,11 +62,13 @@ class Lockstep(RuleBasedStateMachine):
         self.redis = RedisLedger(self.connection)
         self.keyring = RedisKeyring(self.connection)
         self.now_ms = START_MS
+        self.month = 1
         self.live: dict[str, Hold] = {}
         self.charged: dict[str, tuple[tuple[Account, ...], int]] = {}
         self.keys: dict[str, KeyRecord] = {}
-        for owner, key_id in KEYS:
-            self.store(KeyRecord(key_id, owner, "sk-", "", "g"))
+        for number, (owner, key_id) in enumerate(KEYS):
+            team, member = ("red", ("bob", "")[number % 4 // 2]) if number % 2 else ("", "")
+            self.store(KeyRecord(key_id, owner, "sk-", "", "g", team=team, member=member))
         for owner in OWNERS:
             self.both("top_up", owner, 100, "a", self.now_ms)
 
@@ -88,12 +91,25 @@ class Lockstep(RuleBasedStateMachine):
     @rule(
         key=st.sampled_from(KEYS),
         cap_nano=st.sampled_from([0, 50, MAX_ACCOUNT_NANO]),
+        month_limit_nano=st.sampled_from([0, 45]),
+        max_live=st.sampled_from([1, 100]),
         status=st.sampled_from([KeyStatus.ACTIVE] * 3 + [KeyStatus.DISABLED]),
     )
-    def change_key(self, key: tuple[str, str], cap_nano: int, status: KeyStatus) -> None:
+    def change_key(self, key: tuple[str, str], **terms: Any) -> None:
         """An operator edits a key."""
         before = self.keys[key[1]]
-        self.store(replace(before, cap_nano=cap_nano, status=status, revision=before.revision + 1))
+        self.store(replace(before, **terms, revision=before.revision + 1))
+
+    @rule(key=st.sampled_from(KEYS), limit_nano=st.sampled_from([UNLIMITED, 0, 30, 60]))
+    def set_quota(self, key: tuple[str, str], limit_nano: int) -> None:
+        """An operator sets what a team, or a member of one, may spend."""
+        for account in self.keys[key[1]].quotas[:1]:
+            self.both("set_limit", key[0], account, limit_nano)
+
+    @rule()
+    def turn_the_month(self) -> None:
+        """A new month begins."""
+        self.month += 1
 
     @rule(owner=st.sampled_from(OWNERS), amount_nano=AMOUNTS.filter(bool), reference=st.sampled_from("abcd"))
     def top_up(self, owner: str, amount_nano: int, reference: str) -> None:
@@ -110,11 +126,13 @@ class Lockstep(RuleBasedStateMachine):
             owner,
             key_id,
             key.revision - revisions_behind,
-            key.accounts,
+            key.accounts(str(self.month)),
             amount_nano,
             self.now_ms,
             self.now_ms + LIFE_MS,
             f'{{"hold": "{hold_id}"}}',
+            month_limit_nano=key.month_limit_nano or UNLIMITED,
+            max_live=key.max_live,
         )
         if self.both("hold", hold).outcome is Outcome.HELD:
             self.live[hold_id] = hold
@@ -125,7 +143,7 @@ class Lockstep(RuleBasedStateMachine):
         owner, key_id, hold_id = place
         deadline_ms = self.now_ms - (KEEP_MS + 1 if lost else 0)
         cost_nano = cost_nano if state.settled else 0
-        accounts = self.keys[key_id].accounts
+        accounts = self.keys[key_id].accounts(str(self.month))
         end = End(hold_id, owner, accounts, state, cost_nano, self.now_ms, deadline_ms, "test", '{"end": 1}')
         result = self.both("end", end)
         if result.outcome is Outcome.ENDED:
@@ -151,7 +169,10 @@ class Lockstep(RuleBasedStateMachine):
 
     async def balances(self, ledger: Ledger) -> dict[Account, Balance]:
         """The sums of every account."""
-        places = {account: key.owner for key in self.keys.values() for account in key.accounts}
+        months = [str(month) for month in range(1, self.month + 1)]
+        places = {
+            account: key.owner for key in self.keys.values() for month in months for account in key.accounts(month)
+        }
         sums = await asyncio.gather(*(ledger.balance(owner, account) for account, owner in places.items()))
         return dict(zip(places, sums, strict=True))
 

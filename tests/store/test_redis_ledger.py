@@ -30,12 +30,12 @@ LONG_AGO_MS = 1_000
 
 def ask(now_ms: int, life_ms: int = 60_000) -> Hold:
     """A hold by the one key."""
-    return Hold("h1", "ada", "k1", 1, KEY.accounts, 5, now_ms, now_ms + life_ms, "record")
+    return Hold("h1", "ada", "k1", 1, KEY.accounts("2026-11"), 5, now_ms, now_ms + life_ms, "record")
 
 
 def report(now_ms: int, deadline_ms: int) -> End:
     """A settlement of the one hold."""
-    return End("h1", "ada", KEY.accounts, State.REPORTED, 5, now_ms, deadline_ms, "test")
+    return End("h1", "ada", KEY.accounts("2026-11"), State.REPORTED, 5, now_ms, deadline_ms, "test")
 
 
 async def now_of(redis: Connection) -> int:
@@ -55,7 +55,7 @@ async def test_all_of_an_owner_is_in_one_slot(connection: Connection) -> None:
     """Everything the scripts wrote carries the owner's tag, and so would be in one slot of a cluster."""
     ledger = await ledger_with_money(connection)
     await ledger.end(report(1, 2))
-    await ledger.hold(Hold("h2", "ada", "k1", 1, KEY.accounts, 5, 1, 4_000_000_000_000))
+    await ledger.hold(Hold("h2", "ada", "k1", 1, KEY.accounts("2026-11"), 5, 1, 4_000_000_000_000))
     names = set(await connection.execute("KEYS", "*"))
     outside = {keys.OWNERS, keys.owner_of("k1"), keys.by_digest("digest")}
     assert outside < names
@@ -109,11 +109,11 @@ async def test_a_report_is_too_late_once_its_hold_is_forgotten(connection: Conne
     assert (await ledger.end(report(LONG_AGO_MS, deadline_ms))).outcome is Outcome.ENDED
     after_ms = deadline_ms + KEEP_MS + 1
     assert (await ledger.end(report(after_ms, deadline_ms))).outcome is Outcome.TOO_LATE
-    assert (await ledger.balance("ada", KEY.accounts[1])).used_nano == 5
+    assert (await ledger.balance("ada", KEY.accounts("2026-11")[-1])).used_nano == 5
     await ledger.hold(ask(LONG_AGO_MS))
     assert await ledger.expire_due(BUCKET, deadline_ms, 10) == ["h1"]
     assert (await ledger.end(report(after_ms, deadline_ms))).outcome is Outcome.TOO_LATE
-    assert (await ledger.balance("ada", KEY.accounts[1])).used_nano == 5
+    assert (await ledger.balance("ada", KEY.accounts("2026-11")[-1])).used_nano == 5
     assert await connection.execute("EXISTS", keys.due(BUCKET), keys.hold(BUCKET, "h1")) == 0
 
 
@@ -128,7 +128,7 @@ async def test_a_deadline_without_its_hold_is_dropped(connection: Connection) ->
 
 async def test_an_unlimited_wallet_is_not_topped_up(connection: Connection) -> None:
     """There is nothing to add to no limit, and -1 is never counted as an amount."""
-    wallet = keys.account(BUCKET, KEY.accounts[1])
+    wallet = keys.account(BUCKET, KEY.accounts("2026-11")[-1])
     await connection.execute("HSET", wallet, "limit", UNLIMITED)
     assert await RedisLedger(connection).top_up("ada", 100, "a", 0) == TopUpResult(Outcome.OVER_MAXIMUM, UNLIMITED)
     assert await connection.execute("HGET", wallet, "limit") == str(UNLIMITED)

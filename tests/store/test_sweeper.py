@@ -23,7 +23,7 @@ KEY = KeyRecord("k1", "ada", "sk-", "", "g")
 def holds(number: int, deadline_ms: int = 10) -> Iterator[Hold]:
     """So many holds of 1 nano."""
     for place in range(number):
-        yield Hold(f"{deadline_ms}-{place}", "ada", "k1", 1, KEY.accounts, 1, 0, deadline_ms)
+        yield Hold(f"{deadline_ms}-{place}", "ada", "k1", 1, KEY.accounts("2026-11"), 1, 0, deadline_ms)
 
 
 class Watched(MemoryLedger):
@@ -51,12 +51,14 @@ async def test_a_sweep_expires_all_that_is_due_and_nothing_else(connection: Conn
     ledger, ring = RedisLedger(connection), RedisKeyring(connection)
     due = 2 * HOLDS_AT_ONCE + 5
     last = next(f"o{n}" for n in range(100_000) if bucket_of(f"o{n}") == BUCKETS - 1)
-    for key in (KEY, replace(KEY, owner=last)):
+    for key in (replace(KEY, max_live=1000), replace(KEY, owner=last, max_live=1000)):
         await ring.put(key, replaces=0)
         await ledger.top_up(key.owner, 1000, "a", 0)
         asked = [*holds(due), *holds(3, deadline_ms=4_000_000_000_000)]
-        accounts = key.accounts
-        await asyncio.gather(*(ledger.hold(replace(hold, owner=key.owner, accounts=accounts)) for hold in asked))
+        accounts = key.accounts("2026-11")
+        await asyncio.gather(
+            *(ledger.hold(replace(hold, owner=key.owner, accounts=accounts, max_live=1000)) for hold in asked)
+        )
     assert await sweep(ledger, now_ms=20) == 2 * due
     assert await sweep(ledger, now_ms=20) == 0
     for owner in ("ada", last):

@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -96,7 +97,7 @@ async def admit(
     ledger: MemoryLedger, keys: Keys, head: Mapping[str, str] = POST, body: bytes | None = BODY
 ) -> list[ProcessingResponse]:
     """What admit answers to these headers and this body."""
-    admission = Admission(lambda: CATALOG, keys, ledger, PEPPER, lambda: 1_000, random.Random(1))
+    admission = Admission(lambda: CATALOG, keys, ledger, PEPPER, lambda: 1_000, random.Random(1), UTC)
     stream = Stream([] if body is None else [ProcessingRequest(request_body=HttpBody(body=body, end_of_stream=True))])
     await admission.serve(headers(head), stream)  # type: ignore[arg-type]
     return stream.written

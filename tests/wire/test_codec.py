@@ -23,7 +23,7 @@ from extproc.core.quote import Quote
 from extproc.core.record import UsageRecord, make_record
 from extproc.dialects import routes
 from extproc.wire import codec
-from extproc.wire.codec import Caller, Ended, Forward
+from extproc.wire.codec import Ended, Forward
 from extproc.wire.pb.access_log_entry_pb2 import (
     AccessLogCommon,
     AccessLogType,
@@ -43,11 +43,11 @@ from extproc.wire.pb.ext_proc_pb2 import (
 )
 from extproc.wire.pb.priority_group_pb2 import PriorityGroupsOverride
 from extproc.wire.pb.token_usage_pb2 import InputTokenDetails, OutputTokenDetails, TokenUsage
-from tests.core.samples import KEY, accounts, quote, quotes, steady, words
+from tests.core.samples import KEY, quote, quotes, steady, words
 
 QUOTE = quote(routes.MESSAGES, stream=True)
 EMBEDDING = quote(routes.EMBEDDINGS, stream=False)
-CALLER = Caller.of(KEY)
+OWNER = KEY.owner
 NOW_MS = QUOTE.held_ms + 900
 USAGE = Usage.of(500, 100, 50, 40, 10)
 
@@ -109,20 +109,20 @@ def test_a_header_can_hold_any_bytes(value: bytes) -> None:
     """What is no UTF-8 is read and written back as the same bytes."""
     headers = HeaderMap(headers=[HeaderValue(key=":path", raw_value=value)])
     head = codec.read_head(ProcessingRequest(request_headers=HttpHeaders(headers=headers)))
-    answer = again(codec.continue_headers(head.target, Dialect.GEMINI, CALLER))
+    answer = again(codec.continue_headers(head.target, Dialect.GEMINI, OWNER))
     assert headers_set(answer.request_headers.response) == {":path": value}
 
 
 @pytest.mark.parametrize("dialect", Dialect)
 def test_on_to_the_body(dialect: Dialect) -> None:
     """The answer to the headers removes every credential, sets the path without one, and says who asks, and how."""
-    answer = again(codec.continue_headers("/v1/x?a=1", dialect, CALLER))
+    answer = again(codec.continue_headers("/v1/x?a=1", dialect, OWNER))
     common = answer.request_headers.response
     assert answer.WhichOneof("response") == "request_headers"
     assert headers_set(common) == {":path": b"/v1/x?a=1"}
     assert set(common.header_mutation.remove_headers) == {"authorization", "x-api-key", "x-goog-api-key", "api-key"}
     metadata = metadata_of(answer)
-    assert set(metadata) == {"caller", "dialect"}
+    assert set(metadata) == {"owner", "dialect"}
     assert metadata["dialect"] == dialect.value
     assert not answer.typed_dynamic_metadata
 
@@ -134,7 +134,7 @@ def test_what_travels_is_documented() -> None:
     """The table at the top of the codec has every member of the metadata, and no other."""
     table = re.findall(r"^    (\w+(?:, \w+)*)  ", codec.__doc__ or "", re.MULTILINE)
     documented = [name for line in table for name in line.split(", ")]
-    headers = metadata_of(codec.continue_headers("/", Dialect.OPENAI, CALLER))
+    headers = metadata_of(codec.continue_headers("/", Dialect.OPENAI, OWNER))
     assert sorted(documented) == sorted([*headers, *metadata_of(forwarded(FORWARD))])
 
 
@@ -215,14 +215,14 @@ def counted(status: TokenUsage.ExtractionStatus, usage: Usage = USAGE) -> TokenU
 
 def carried(
     quote: Quote | None = None,
-    caller: Caller | None = None,
+    owner: str | None = None,
     usage: TokenUsage | None = None,
     lifted: Mapping[str, float] | None = None,
 ) -> Metadata:
     """Metadata as Envoy carries it from admit to a report, with what the answer added on the way."""
     metadata = Metadata()
-    if caller is not None:
-        said = codec.continue_headers("/", Dialect.OPENAI, caller).dynamic_metadata[names.METADATA_NAMESPACE]
+    if owner is not None:
+        said = codec.continue_headers("/", Dialect.OPENAI, owner).dynamic_metadata[names.METADATA_NAMESPACE]
         metadata.filter_metadata[names.METADATA_NAMESPACE].MergeFrom(_struct(said))
     if quote is not None:
         said = codec.forward(Forward(quote, {}, {}, 0, 0, None)).dynamic_metadata[names.METADATA_NAMESPACE]
@@ -263,7 +263,7 @@ def trailers(metadata: Metadata, **attributes: Any) -> ProcessingRequest:
 
 def test_what_trailers_tell() -> None:
     """The quote as it was frozen, and a report with the usage, the channel and the number of attempts."""
-    told = codec.read_trailers(trailers(carried(QUOTE, CALLER, counted(TokenUsage.COMPLETE))), NOW_MS)
+    told = codec.read_trailers(trailers(carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE))), NOW_MS)
     assert told == (
         QUOTE,
         Report("id-1", 200, True, "a", USAGE, True, 4_000, attempts=2, first_byte_ms=None, duration_ms=900),
@@ -273,15 +273,15 @@ def test_what_trailers_tell() -> None:
 @pytest.mark.parametrize(
     ("metadata", "told"),
     [
-        pytest.param(carried(QUOTE, CALLER, counted(TokenUsage.COMPLETE)), True, id="whole"),
-        pytest.param(carried(QUOTE, CALLER, counted(TokenUsage.PARTIAL)), False, id="partial"),
-        pytest.param(carried(QUOTE, CALLER, counted(TokenUsage.FAILED)), False, id="failed"),
+        pytest.param(carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE)), True, id="whole"),
+        pytest.param(carried(QUOTE, OWNER, counted(TokenUsage.PARTIAL)), False, id="partial"),
+        pytest.param(carried(QUOTE, OWNER, counted(TokenUsage.FAILED)), False, id="failed"),
         pytest.param(
-            carried(QUOTE, CALLER, counted(TokenUsage.EXTRACTION_STATUS_UNSPECIFIED)), False, id="status missing"
+            carried(QUOTE, OWNER, counted(TokenUsage.EXTRACTION_STATUS_UNSPECIFIED)), False, id="status missing"
         ),
-        pytest.param(carried(QUOTE, CALLER), False, id="no usage"),
-        pytest.param(carried(QUOTE, CALLER, lifted={"prompt_tokens": 7}), False, id="lifted only"),
-        pytest.param(carried(None, CALLER, counted(TokenUsage.COMPLETE)), False, id="no quote"),
+        pytest.param(carried(QUOTE, OWNER), False, id="no usage"),
+        pytest.param(carried(QUOTE, OWNER, lifted={"prompt_tokens": 7}), False, id="lifted only"),
+        pytest.param(carried(None, OWNER, counted(TokenUsage.COMPLETE)), False, id="no quote"),
         pytest.param(carried(usage=counted(TokenUsage.COMPLETE)), False, id="nothing of ours"),
     ],
 )
@@ -303,7 +303,7 @@ def test_only_a_whole_usage_of_a_held_request_is_settled_on_trailers(metadata: M
 )
 def test_the_attributes_of_trailers(attributes: dict[str, Any], expected: dict[str, Any]) -> None:
     """Each attribute reaches its place in the report as a text or an integer."""
-    told = codec.read_trailers(trailers(carried(QUOTE, CALLER, counted(TokenUsage.COMPLETE)), **attributes), NOW_MS)
+    told = codec.read_trailers(trailers(carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE)), **attributes), NOW_MS)
     assert told is not None
     assert told[1] == replace(Report("id-1", 200, True, "a", USAGE, True, 4_000, 2, None, 900), **expected)
 
@@ -312,7 +312,7 @@ def test_the_attributes_of_trailers(attributes: dict[str, Any], expected: dict[s
 class Entry:
     """An access log entry of a clean answer of channel `a`, but for what a test changes."""
 
-    metadata: Metadata = field(default_factory=lambda: carried(QUOTE, CALLER, counted(TokenUsage.COMPLETE)))
+    metadata: Metadata = field(default_factory=lambda: carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE)))
     status: int | None = 200
     details: str = "via_upstream"
     cluster: str = "channel_a"
@@ -360,16 +360,16 @@ CALLER_GONE = ResponseFlags(downstream_connection_termination=True)
 
 def without_usage(quote: Quote = QUOTE, /, **lifted: float) -> Metadata:
     """Metadata of a held request whose usage nobody read, but for what was lifted."""
-    return carried(quote, CALLER, lifted=lifted or None)
+    return carried(quote, OWNER, lifted=lifted or None)
 
 
 ENTRIES = {
     "clean, usage whole": (Entry(), CLEAN),
     "clean, usage partial": (
-        Entry(carried(QUOTE, CALLER, counted(TokenUsage.PARTIAL))),
+        Entry(carried(QUOTE, OWNER, counted(TokenUsage.PARTIAL))),
         replace(CLEAN, usage_whole=False),
     ),
-    "clean, usage failed": (Entry(carried(QUOTE, CALLER, counted(TokenUsage.FAILED))), UNTOLD),
+    "clean, usage failed": (Entry(carried(QUOTE, OWNER, counted(TokenUsage.FAILED))), UNTOLD),
     "clean, no usage": (Entry(without_usage()), UNTOLD),
     "not a finished answer's details": (Entry(details="direct_response"), CUT),
     "vendor reset": (Entry(without_usage(), details=RESET), replace(UNTOLD, clean=False)),
@@ -397,11 +397,11 @@ ENTRIES = {
     ),
     "embedding, total only": (Entry(without_usage(EMBEDDING, total_tokens=7)), UNTOLD),
     "embedding, failed, then lifted": (
-        Entry(carried(EMBEDDING, CALLER, counted(TokenUsage.FAILED), {"prompt_tokens": 7})),
+        Entry(carried(EMBEDDING, OWNER, counted(TokenUsage.FAILED), {"prompt_tokens": 7})),
         replace(CLEAN, usage=Usage.of(7)),
     ),
     "chat, too long to be counted: its input is known": (
-        Entry(carried(QUOTE, CALLER, counted(TokenUsage.FAILED), {"prompt_tokens": 7, "total_tokens": 9})),
+        Entry(carried(QUOTE, OWNER, counted(TokenUsage.FAILED), {"prompt_tokens": 7, "total_tokens": 9})),
         replace(CLEAN, usage=Usage.of(7), usage_whole=False),
     ),
     "Anthropic, cut": (
@@ -418,7 +418,7 @@ ENTRIES = {
     ),
     "Anthropic, its output only": (Entry(without_usage(output_tokens=3), details=RESET), replace(UNTOLD, clean=False)),
     "counted outweighs lifted": (
-        Entry(carried(QUOTE, CALLER, counted(TokenUsage.COMPLETE), MESSAGE_START)),
+        Entry(carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE), MESSAGE_START)),
         CLEAN,
     ),
     "an error of the vendor": (Entry(without_usage(), status=429), replace(UNTOLD, status=429)),
@@ -439,7 +439,7 @@ def test_what_the_access_log_tells(entry: Entry, report: Report) -> None:
     deadline_ms = 1_700_000_000_250 + 900 + HOLD_MS
     ended = codec.read_entry(entry.message())
     assert ended is not None
-    assert ended == Ended(report, ended.quote, CALLER, False, deadline_ms)
+    assert ended == Ended(report, ended.quote, OWNER, False, deadline_ms)
     assert ended.quote in (QUOTE, EMBEDDING)
 
 
@@ -471,34 +471,32 @@ def test_an_entry_that_is_no_end(entry: Entry) -> None:
 )
 def test_a_caller_without_a_quote(details: str, never_held: bool) -> None:
     """A hold whose quote never reached Envoy can be undone; only a refusal that is sure of itself needs no undoing."""
-    ended = codec.read_entry(Entry(carried(None, CALLER), details=details).message())
+    ended = codec.read_entry(Entry(carried(None, OWNER), details=details).message())
     assert ended is not None
-    assert (ended.quote, ended.caller, ended.never_held) == (None, CALLER, never_held)
+    assert (ended.quote, ended.owner, ended.never_held) == (None, OWNER, never_held)
 
 
 @pytest.mark.parametrize("held_later_ms", [0, 1, 899, 900])
 def test_the_deadline_of_a_lost_hold_is_not_too_early(held_later_ms: int) -> None:
     """Whenever during the request the hold was taken, its own deadline is no later than the one that is told."""
-    ended = codec.read_entry(Entry(carried(None, CALLER)).message())
+    ended = codec.read_entry(Entry(carried(None, OWNER)).message())
     assert ended is not None
     assert ended.deadline_ms >= 1_700_000_000_250 + held_later_ms + HOLD_MS
 
 
 # --- properties -------------------------------------------------------------------------------------------------------
 
-callers = st.builds(Caller, words, accounts)
-
 
 @steady
-@given(quotes, callers)
-def test_a_quote_and_its_caller_survive_the_trip(quote: Quote, caller: Caller) -> None:
+@given(quotes, words)
+def test_a_quote_and_its_owner_survive_the_trip(quote: Quote, owner: str) -> None:
     """What settle and the access log read is what admit wrote, in the chain's order."""
-    metadata = carried(quote, caller, counted(TokenUsage.COMPLETE))
+    metadata = carried(quote, owner, counted(TokenUsage.COMPLETE))
     ended = codec.read_entry(Entry(metadata).message())
     told = codec.read_trailers(trailers(metadata), NOW_MS)
     assert ended is not None
     assert told is not None
-    assert (ended.quote, ended.caller) == (quote, caller)
+    assert (ended.quote, ended.owner) == (quote, owner)
     assert told[0] == quote
     assert list(told[0].lines) == list(quote.lines)
 
