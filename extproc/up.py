@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -22,6 +23,7 @@ from extproc.config.load import Loaded, load
 from extproc.errors import ConfigError, LedgerUnavailable
 from extproc.settings import Settings
 from extproc.store.connection import Connection
+from extproc.store.durability import shortcomings
 from extproc.supervisor import Child, until
 
 log = structlog.get_logger()
@@ -54,7 +56,7 @@ async def everything(settings: Settings, demo: bool) -> AsyncIterator[tuple[Load
             children.append(envoy)
             stack.push_async_callback(_drain, settings.run / "admin.sock")
             await until(lambda: _envoy_serves(settings, version), "Envoy", children)
-            yield loaded, children
+            yield replace(loaded, notes=[*loaded.notes, *await _redis_notes(settings)]), children
 
 
 @contextlib.asynccontextmanager
@@ -68,7 +70,7 @@ async def sidecar(settings: Settings) -> AsyncIterator[tuple[Loaded, Sequence[Ch
                 await _start(stack, _worker(settings, index, stop_signal=signal.SIGTERM))
                 for index in range(settings.workers)
             ]
-            yield loaded, children
+            yield replace(loaded, notes=[*loaded.notes, *await _redis_notes(settings)]), children
 
 
 async def run_until_stopped(children: Sequence[Child], on_stop: Callable[[], None]) -> None:
@@ -182,6 +184,17 @@ async def _redis_answers(settings: Settings) -> bool:
     finally:
         await connection.aclose()
     return True
+
+
+async def _redis_notes(settings: Settings) -> list[str]:
+    """What an operator should know about their Redis."""
+    connection = Connection(settings.redis_url)
+    try:
+        return await shortcomings(connection)
+    except LedgerUnavailable as error:
+        return [f"{error}. Requests are refused until it answers."]
+    finally:
+        await connection.aclose()
 
 
 async def _envoy_serves(settings: Settings, version: str) -> bool:

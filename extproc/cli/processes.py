@@ -71,6 +71,8 @@ async def _serve(settings: Settings, json: bool) -> None:
         if json:
             print_json({"run": str(settings.run), "revision": loaded.catalog.revision, "workers": settings.workers})
         else:
+            for note in loaded.notes:
+                _say(f"note: {note}")
             _say(f"{settings.workers} workers; revision {loaded.catalog.revision}.")
             _say(f"Start Envoy in {settings.run}:  envoy -c envoy.yaml")
         await deployment.run_until_stopped(children, lambda: _say("\nStopping."))

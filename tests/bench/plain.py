@@ -72,12 +72,14 @@ def under_way(admin: Path) -> int:
 
 
 def _send_to_vendor(routes: list[dict[str, Any]]) -> None:
+    """Keep the route for what is too large and the last one, which the others share their action with."""
+    del routes[1:-1]
     for route in routes:
         route.pop("typed_per_filter_config", None)
-        if action := route.get("route"):
-            del action["inline_cluster_specifier_plugin"], action["retry_policy"]["refresh_cluster_on_retry"]
-            route["match"] = {"prefix": "/v1/"}
-            action |= {"cluster": "vendor", "prefix_rewrite": VENDOR_PATH}
+    action = routes[-1]["route"]
+    del action["inline_cluster_specifier_plugin"], action["retry_policy"]["refresh_cluster_on_retry"]
+    routes[-1]["match"] = {"prefix": "/v1/"}
+    action |= {"cluster": "vendor", "prefix_rewrite": VENDOR_PATH}
 
 
 def _vendor(port: int) -> dict[str, Any]:
