@@ -29,6 +29,7 @@ from extproc.store.sweeper import Lease, run_sweeper
 from extproc.wire.admit import Admission
 from extproc.wire.reports import Reports
 from extproc.wire.service import OPTIONS, Service
+from extproc.wire.spool import Spool
 
 GRACE_SECONDS = 5.0
 """How long a worker that is told to stop finishes what it has begun: an admission takes milliseconds."""
@@ -68,7 +69,7 @@ async def run_worker(settings: Settings, index: int) -> None:
     catalog = load(settings.config, settings.environment(), require_credentials=True).catalog
     connection = Connection(settings.redis_url)
     ledger = RedisLedger(connection)
-    reports = Reports(ledger)
+    reports = Reports(ledger, Spool(settings.data / "spool", index), now_ms)
     service = Service(_admission(settings, catalog, connection, ledger), reports, now_ms)
     server = grpc.aio.server(options=OPTIONS)
     service.register(server)
@@ -77,6 +78,7 @@ async def run_worker(settings: Settings, index: int) -> None:
     server.add_insecure_port(f"unix:{socket}")
     await server.start()
     sweeper = asyncio.create_task(run_sweeper(ledger, Lease(connection), SWEEP_SECONDS))
+    replay = asyncio.create_task(reports.run())
     log.info("worker_started", revision=catalog.revision)
 
     told = await _told_to_stop()
@@ -84,10 +86,11 @@ async def run_worker(settings: Settings, index: int) -> None:
     if told == signal.SIGTERM:
         await asyncio.sleep(NOTICE_SECONDS)
     await server.stop(GRACE_SECONDS)
-    left = await reports.drain(GRACE_SECONDS)
-    sweeper.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await sweeper
+    for task in (sweeper, replay):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    left = reports.drain()
     await connection.aclose()
     log.info("worker_stopped", reports_left=left)
 

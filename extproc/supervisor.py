@@ -23,7 +23,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 QUICK_DEATHS = 5
 QUICK_SECONDS = 10.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 15.0
+"""A worker that drains takes up to 12 while Redis hangs."""
 
 
 class ChildFailed(TollgateError):

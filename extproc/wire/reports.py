@@ -1,24 +1,43 @@
-"""Reports of ends on their way to the ledger. They wait, in order and bounded, while it is away; none is lost.
+"""Reports of ends on their way to the ledger. While it is away they wait in the spool, in order; none is lost.
 
-A report that cannot wait any more is logged and dropped: its hold then expires, at no cost to the caller.
+    nothing waits     a report is told to the ledger at once; if that fails, it waits
+    something waits   a report waits behind it, and no request has to find out anew that the ledger is away
+
+What waits is told again and again, a batch at a time, until the ledger takes it. A report that fails while others of
+its batch are taken goes to the end of the line, so that it holds up nobody. A report may thus be told twice, which
+changes nothing, and is charged once.
+
+A report for which there is no room is logged and dropped: its hold then expires, at no cost to the caller.
 """
 
 import asyncio
-from collections import OrderedDict, deque
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
 from extproc.core.ending import Report, conclude
-from extproc.core.ledger import End, Ledger, Outcome, State
+from extproc.core.ledger import KEEP_MS, End, Ledger, Outcome, State
 from extproc.core.quote import Quote
 from extproc.core.record import make_record
 from extproc.errors import LedgerUnavailable
 from extproc.wire import codec
+from extproc.wire.spool import Spool, sync_files
 
 log = structlog.get_logger()
 
-MAX_WAITING = 100_000
 RETRY_SECONDS = 0.25
+BATCH = 100
+"""Reports that are told at once: one round trip, unless they belong to many nodes."""
+
+SYNC_SECONDS = 1.0
+"""What a power cut may cost of the spool; the embedded Redis promises the same."""
+
+ADOPT_SECONDS = 30.0
+"""How long reports wait when their worker has ended for good, and no other has started since."""
+
 REMEMBERED = 10_000
 """Ends that a worker does not report twice: a minute of them at 150 a second."""
 
@@ -30,11 +49,12 @@ class Reports:
     worker was answered lately it does not say again; the ledger would change nothing.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, spool: Spool, now_ms: Callable[[], int]) -> None:
         self._ledger = ledger
+        self._spool = spool
+        self._now_ms = now_ms
         self._told: OrderedDict[str, tuple[State, int]] = OrderedDict()
-        self._waiting: deque[End] = deque()
-        self._retrying: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
 
     async def conclude(self, quote: Quote, report: Report, reporter: str, now_ms: int) -> None:
         """End a held request as this report says."""
@@ -72,17 +92,35 @@ class Reports:
         )
 
     async def send(self, end: End) -> None:
-        """Tell the ledger now, or as soon as it is back. Never raises."""
+        """Tell the ledger now, or as soon as it is back."""
+        if self._spool:
+            self._wait(end, "others wait")
+            return
         try:
             await self._tell(end)
         except LedgerUnavailable as error:
+            log.warning("ledger_away", error=str(error))
             self._wait(end, str(error))
+        except asyncio.CancelledError:
+            self._wait(end, "cancelled")
+            raise
 
-    async def drain(self, timeout_seconds: float) -> int:
-        """Wait for what waits, at most so long; how many are left."""
-        if self._retrying:
-            await asyncio.wait([self._retrying], timeout=timeout_seconds)
-        return len(self._waiting)
+    async def run(self) -> None:
+        """Replay what waits here, and what workers that are gone left behind, until cancelled."""
+        while True:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._replay_all())
+                    group.create_task(self._sync())
+            except* Exception:
+                log.exception("replay_failed")
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def drain(self) -> int:
+        """Leave what waits to the next start; how many reports. The last thing to be called, after `run` has ended."""
+        for end in self._spool.close():
+            self._drop(end, "no file could be written")
+        return self._spool.count()
 
     async def _tell(self, end: End) -> None:
         result = await self._ledger.end(end)
@@ -100,19 +138,57 @@ class Reports:
             )
 
     def _wait(self, end: End, error: str) -> None:
-        if len(self._waiting) >= MAX_WAITING:
-            log.error("report_dropped", request_id=end.hold_id, cost_nano=end.cost_nano, error=error)
-            return
-        self._waiting.append(end)
-        if self._retrying is None or self._retrying.done():
-            log.warning("ledger_away", error=error)
-            self._retrying = asyncio.create_task(self._retry())
+        if self._spool.full or not self._spool.append(end):
+            self._drop(end, error)
+        self._wake.set()
 
-    async def _retry(self) -> None:
-        while self._waiting:
-            try:
-                await self._tell(self._waiting[0])
-                self._waiting.popleft()
-            except LedgerUnavailable:
+    def _drop(self, end: End, error: str) -> None:
+        log.error("report_dropped", request_id=end.hold_id, cost_nano=end.cost_nano, error=error)
+
+    async def _replay_all(self) -> None:
+        while True:
+            self._wake.clear()
+            self._spool.adopt()
+            await self._replay()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ADOPT_SECONDS):
+                    await self._wake.wait()
+
+    async def _replay(self) -> None:
+        told = 0
+        while batch := self._spool.read(BATCH):
+            away = await self._tell_batch(batch)
+            if len(away) < len(batch):
+                told += len(batch) - len(away)
+                self._put_back(away)
+                self._spool.done()
+            if away:
                 await asyncio.sleep(RETRY_SECONDS)
-        log.info("ledger_back")
+        if told:
+            log.info("ledger_back", reports_replayed=told)
+
+    async def _tell_batch(self, batch: list[End]) -> list[End]:
+        """Those for which the ledger was away. Any other error would only come again: it is logged, and that is all."""
+        answers = await asyncio.gather(*(self._tell(self._aged(end)) for end in batch), return_exceptions=True)
+        for end, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, Exception) and not isinstance(answer, LedgerUnavailable):
+                log.error("replay_failed", request_id=end.hold_id, exc_info=answer)
+        return [end for end, answer in zip(batch, answers, strict=True) if isinstance(answer, LedgerUnavailable)]
+
+    def _put_back(self, ends: list[End]) -> None:
+        for end in ends:
+            if self._overdue(end) or not self._spool.append(end):
+                self._drop(end, "the ledger takes others, but not this one")
+
+    def _aged(self, end: End) -> End:
+        """With its own time, as long as the ledger can tell a repetition; then with the real one, to be refused."""
+        return replace(end, now_ms=self._now_ms()) if self._overdue(end) else end
+
+    def _overdue(self, end: End) -> bool:
+        return self._now_ms() > end.deadline_ms + KEEP_MS
+
+    async def _sync(self) -> None:
+        while True:
+            await asyncio.sleep(SYNC_SECONDS)
+            if descriptors := self._spool.unsynced():
+                await asyncio.to_thread(sync_files, descriptors)

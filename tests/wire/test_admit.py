@@ -12,7 +12,7 @@ import pytest
 from extproc.core import identity
 from extproc.core.catalog import Catalog, Member
 from extproc.core.identity import KeyRecord, KeyStatus
-from extproc.core.ledger import Account, AccountKind, Hold, HoldResult, Outcome
+from extproc.core.ledger import ENTERED, Account, AccountKind, Hold, HoldResult, Outcome
 from extproc.core.memory_ledger import MemoryLedger
 from extproc.errors import LedgerUnavailable
 from extproc.wire.admit import _REFUSALS, Admission
@@ -215,5 +215,5 @@ def test_every_outcome_of_a_hold_has_an_answer() -> None:
     """A refusal that the ledger can give is one that the caller is told in its own words."""
     answered = set(_REFUSALS) | {Outcome.HELD, Outcome.EXISTS, Outcome.KEY_STALE, Outcome.EXISTS_DIFFERENT}
     ends = {Outcome.ENDED, Outcome.UNCHANGED, Outcome.DISAGREES, Outcome.TOO_LATE}
-    top_ups = {Outcome.TOPPED_UP, Outcome.REPEATED, Outcome.OVER_MAXIMUM}
-    assert answered | ends | top_ups == set(Outcome)
+    entries = {*ENTERED.values(), Outcome.REPEATED, Outcome.OVER_MAXIMUM, Outcome.BELOW_ZERO}
+    assert answered | ends | entries == set(Outcome)
