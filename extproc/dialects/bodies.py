@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -62,33 +62,25 @@ def _ask_for_usage(envelope: Envelope) -> None:
 
 
 def _chat(envelope: Envelope, _route: routes.Route, text: int, attachments: int) -> Ask:
-    return Ask(
-        model=envelope.require_string("model"),
-        stream=envelope.get("stream", bool) or False,
-        output_cap=_larger(envelope.count("max_completion_tokens"), envelope.count("max_tokens")),
-        answers=envelope.count("n", MAX_ANSWERS) or 1,
-        text_bytes=text,
-        attachments=attachments,
-    )
+    asked = _asked(envelope, text, attachments, "max_completion_tokens", "max_tokens")
+    return replace(asked, answers=envelope.count("n", MAX_ANSWERS) or 1)
 
 
 def _responses(envelope: Envelope, _route: routes.Route, text: int, attachments: int) -> Ask:
     if envelope.get("background", bool):
         raise Malformed("'background' is not supported: its usage is told only after the answer.", "background")
-    return Ask(
-        model=envelope.require_string("model"),
-        stream=envelope.get("stream", bool) or False,
-        output_cap=envelope.count("max_output_tokens"),
-        text_bytes=text,
-        attachments=attachments,
-    )
+    return _asked(envelope, text, attachments, "max_output_tokens")
 
 
 def _messages(envelope: Envelope, _route: routes.Route, text: int, attachments: int) -> Ask:
+    return _asked(envelope, text, attachments, "max_tokens")
+
+
+def _asked(envelope: Envelope, text: int, attachments: int, *caps: str) -> Ask:
     return Ask(
         model=envelope.require_string("model"),
         stream=envelope.get("stream", bool) or False,
-        output_cap=envelope.count("max_tokens"),
+        output_cap=_larger(*(envelope.count(cap) for cap in caps)),
         text_bytes=text,
         attachments=attachments,
     )

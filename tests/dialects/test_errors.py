@@ -33,6 +33,7 @@ OPENAI_CLASSES = {
     401: openai.AuthenticationError,
     402: openai.APIStatusError,
     404: openai.NotFoundError,
+    429: openai.RateLimitError,
     500: openai.InternalServerError,
     503: openai.InternalServerError,
 }
@@ -41,6 +42,7 @@ ANTHROPIC_CLASSES = {
     401: anthropic.AuthenticationError,
     402: anthropic.APIStatusError,
     404: anthropic.NotFoundError,
+    429: anthropic.RateLimitError,
     500: anthropic.InternalServerError,
     503: anthropic.InternalServerError,
 }
