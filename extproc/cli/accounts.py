@@ -1,8 +1,9 @@
-"""`tollgate accounts`: put money into a wallet, and see what is in it."""
+"""`tollgate accounts`: put money into a wallet, correct it, and see what is in it."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from extproc.cli.store import with_redis
 from extproc.clock import now_ms
 from extproc.core import identity
 from extproc.core.identity import KeyRecord
-from extproc.core.ledger import UNLIMITED, Account, AccountKind, Balance, Outcome, TopUpResult
+from extproc.core.ledger import UNLIMITED, Account, AccountKind, Balance, EntryResult, Outcome
 from extproc.core.money import MAX_ACCOUNT_NANO, format_usd, parse_usd
 from extproc.errors import TollgateError
 from extproc.settings import Settings
@@ -48,24 +49,49 @@ def top_up(
     json: options.Json = False,
 ) -> None:
     """Put money into a wallet, once per reference."""
-    nano, paid_by = amount(usd, least=1), reference or f"cli-{uuid.uuid4()}"
+    nano, paid_by = amount(usd, least=1), reference or _new_reference()
+    result = _enter(owner, data, redis, lambda ledger: ledger.top_up(owner, nano, paid_by, now_ms()))
+    _print_entry(owner, f"{format_usd(nano)} for {owner}", paid_by, result, json)
 
-    async def work(connection: Connection, _settings: Settings) -> TopUpResult:
-        if not await RedisKeyring(connection).list(owner):
-            raise TollgateError(
-                f"there is no owner {owner!r}: an owner begins with its first key (`tollgate keys create`)"
-            )
-        return await RedisLedger(connection).top_up(owner, nano, paid_by, now_ms())
 
-    result = with_redis(data, redis, work)
-    if result.outcome is Outcome.OVER_MAXIMUM:
-        raise TollgateError(f"a wallet takes {format_usd(MAX_ACCOUNT_NANO)} at most; nothing was changed")
-    if json:
-        print_json({"owner": owner, "outcome": result.outcome, "reference": paid_by, "limit_nano": result.limit_nano})
-    elif result.outcome is Outcome.REPEATED:
-        console.print(f"The reference {paid_by} was used before; nothing was changed.", markup=False)
-    else:
-        console.print(f"{format_usd(nano)} for {owner} (reference {paid_by}).", markup=False)
+@app.command("refund")
+def refund(
+    owner: Annotated[str, typer.Argument(help="Whose wallet.")],
+    usd: Annotated[str, typer.Argument(help="How much goes back, in USD, such as 0.50.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")],
+    request: Annotated[str, typer.Option(help="The request that was charged; it is refunded once.")] = "",
+    reference: Annotated[
+        str | None, typer.Option(help="The refund's own id: a second entry with it changes nothing.")
+    ] = None,
+    data: options.Data = options.DATA,
+    redis: options.Redis = None,
+    json: options.Json = False,
+) -> None:
+    """Put money back into a wallet because of an earlier charge, which stays as it is."""
+    nano, reason = amount(usd, least=1), _said(reason)
+    known_as = reference or (f"refund-{request}" if request else _new_reference())
+    result = _enter(owner, data, redis, lambda ledger: ledger.refund(owner, nano, reason, known_as, now_ms(), request))
+    _print_entry(owner, f"{format_usd(nano)} back to {owner}", known_as, result, json)
+
+
+@app.command("adjust", context_settings={"ignore_unknown_options": True})
+def adjust(
+    owner: Annotated[str, typer.Argument(help="Whose wallet.")],
+    usd: Annotated[str, typer.Argument(help="How much more, or with a minus less, in USD, such as -0.50.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")],
+    reference: Annotated[
+        str | None, typer.Option(help="The adjustment's own id: a second entry with it changes nothing.")
+    ] = None,
+    data: options.Data = options.DATA,
+    redis: options.Redis = None,
+    json: options.Json = False,
+) -> None:
+    """Correct a wallet by hand, up or down."""
+    nano, reason, known_as = amount(usd, least=-MAX_ACCOUNT_NANO), _said(reason), reference or _new_reference()
+    if nano == 0:
+        raise TollgateError("an adjustment of 0 would change nothing")
+    result = _enter(owner, data, redis, lambda ledger: ledger.adjust(owner, nano, reason, known_as, now_ms()))
+    _print_entry(owner, f"{format_usd(nano)} for {owner}", known_as, result, json)
 
 
 @app.command("limit")
@@ -135,6 +161,44 @@ def show(
         for account, label, balance in found
     ]
     print_table(rows, "There are no accounts.")
+
+
+def _enter(
+    owner: str, data: Path, redis: str | None, make: Callable[[RedisLedger], Awaitable[EntryResult]]
+) -> EntryResult:
+    async def work(connection: Connection, _settings: Settings) -> EntryResult:
+        if not await RedisKeyring(connection).list(owner):
+            raise TollgateError(
+                f"there is no owner {owner!r}: an owner begins with its first key (`tollgate keys create`)"
+            )
+        return await make(RedisLedger(connection))
+
+    result = with_redis(data, redis, work)
+    if result.outcome is Outcome.OVER_MAXIMUM:
+        raise TollgateError(f"a wallet takes {format_usd(MAX_ACCOUNT_NANO)} at most; nothing was changed")
+    if result.outcome is Outcome.BELOW_ZERO:
+        put_in = format_usd(result.limit_nano)
+        raise TollgateError(f"only {put_in} were ever put in, and no more can be taken out; nothing was changed")
+    return result
+
+
+def _print_entry(owner: str, what: str, reference: str, result: EntryResult, json: bool) -> None:
+    if json:
+        print_json({"owner": owner, "outcome": result.outcome, "reference": reference, "limit_nano": result.limit_nano})
+    elif result.outcome is Outcome.REPEATED:
+        console.print(f"The reference {reference} was used before; nothing was changed.", markup=False)
+    else:
+        console.print(f"{what} (reference {reference}).", markup=False)
+
+
+def _new_reference() -> str:
+    return f"cli-{uuid.uuid4()}"
+
+
+def _said(reason: str) -> str:
+    if not reason.strip():
+        raise TollgateError("a reason is needed: it is kept with the entry")
+    return reason.strip()
 
 
 def _accounts_of(owner: str, records: Sequence[KeyRecord], month: str) -> dict[Account, tuple[str, int | None]]:

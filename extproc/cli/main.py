@@ -2,7 +2,7 @@
 
 import typer
 
-from extproc.cli import accounts, configuration, keys, processes
+from extproc.cli import accounts, audit, configuration, keys, processes, trace
 
 app = typer.Typer(
     name="tollgate",
@@ -15,5 +15,7 @@ app.command("up")(processes.up)
 app.command("serve")(processes.serve)
 app.command("check")(configuration.check)
 app.command("render")(configuration.render)
+app.command("audit")(audit.audit)
+app.command("trace")(trace.trace)
 app.add_typer(keys.app, name="keys")
 app.add_typer(accounts.app, name="accounts")

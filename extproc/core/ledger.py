@@ -138,8 +138,11 @@ class Outcome(StrEnum):
     TOO_LATE = "too_late"
 
     TOPPED_UP = "topped_up"
+    REFUNDED = "refunded"
+    ADJUSTED = "adjusted"
     REPEATED = "repeated"
     OVER_MAXIMUM = "over_maximum"
+    BELOW_ZERO = "below_zero"
 
 
 SHORTFALL = {
@@ -211,9 +214,56 @@ class EndResult:
     late: bool = False
 
 
+class EntryKind(StrEnum):
+    """Why a wallet's limit changed.
+
+    TOP_UP      money came in
+    REFUND      money goes back because of an earlier charge, which stays as it is
+    ADJUSTMENT  a correction by hand, in either direction
+    """
+
+    TOP_UP = "top_up"
+    REFUND = "refund"
+    ADJUSTMENT = "adjustment"
+
+
+ENTERED = {
+    EntryKind.TOP_UP: Outcome.TOPPED_UP,
+    EntryKind.REFUND: Outcome.REFUNDED,
+    EntryKind.ADJUSTMENT: Outcome.ADJUSTED,
+}
+"""What is answered when an entry of this kind was made."""
+
+
 @dataclass(frozen=True, slots=True)
-class TopUpResult:
-    """The wallet's limit after a top-up (or after the first one with the same reference)."""
+class NewEntry:
+    """An entry to be made in a wallet, once per `reference`: whatever its kind, a reference names one entry.
+
+    `request_id` is the request that a refund is for, if it is for one. Raises `ValueError` unless the amount is more
+    than 0 (of an adjustment: not 0) and all but a top-up have a reason.
+    """
+
+    kind: EntryKind
+    amount_nano: int
+    reference: str
+    now_ms: int
+    reason: str = ""
+    request_id: str = ""
+
+    def __post_init__(self) -> None:
+        what = self.kind.value.replace("_", "-")
+        if self.kind is EntryKind.ADJUSTMENT:
+            if self.amount_nano == 0:
+                raise ValueError(f"an {what} must not be 0")
+        elif self.amount_nano <= 0:
+            raise ValueError(f"a {what} must be more than 0")
+        if self.kind is not EntryKind.TOP_UP and not self.reason.strip():
+            raise ValueError(f"the {what} needs a reason")
+
+
+@dataclass(frozen=True, slots=True)
+class EntryResult:
+    """The wallet's limit after the entry (or after the first one with the same reference)."""
 
     outcome: Outcome
     limit_nano: int
@@ -235,12 +285,15 @@ class UsageEntry:
 
 @dataclass(frozen=True, slots=True)
 class WalletEntry:
-    """One line of an owner's wallet: `amount_nano` was put in, which made the limit `limit_nano`."""
+    """One line of an owner's wallet: `amount_nano` was put in (or taken out), which made the limit `limit_nano`."""
 
     reference: str
     amount_nano: int
     limit_nano: int
     at_ms: int
+    kind: EntryKind = EntryKind.TOP_UP
+    reason: str = ""
+    request_id: str = ""
 
 
 class Ledger(Protocol):
@@ -262,8 +315,25 @@ class Ledger(Protocol):
         """Expire up to `limit` holds of one bucket whose deadline has passed; their ids."""
         ...
 
-    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int) -> TopUpResult:
-        """Put money into a wallet, once per reference."""
+    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int) -> EntryResult:
+        """Put money into a wallet, once per reference. Raises `ValueError` unless the amount is positive."""
+        ...
+
+    async def refund(
+        self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int, request_id: str = ""
+    ) -> EntryResult:
+        """Put money back into a wallet because of an earlier charge, once per reference.
+
+        What the charge used of a key's cap, month or a team's quota stays used. Raises `ValueError` unless the amount
+        is positive and there is a reason.
+        """
+        ...
+
+    async def adjust(self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int) -> EntryResult:
+        """Correct a wallet by hand, up or down, once per reference; BELOW_ZERO if less than nothing were put in.
+
+        What is available may fall below zero: then the next hold is refused. Raises `ValueError` for 0 or no reason.
+        """
         ...
 
     async def set_limit(self, owner: str, account: Account, limit_nano: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from extproc.core.identity import KeyRecord, KeyStatus
 from extproc.core.ledger import (
+    ENTERED,
     KEEP_MS,
     SHORTFALL,
     SWEEPER,
@@ -17,11 +18,13 @@ from extproc.core.ledger import (
     Balance,
     End,
     EndResult,
+    EntryKind,
+    EntryResult,
     Hold,
     HoldResult,
+    NewEntry,
     Outcome,
     State,
-    TopUpResult,
     UsageEntry,
     WalletEntry,
     bucket_of,
@@ -105,23 +108,19 @@ class MemoryLedger:
             )
         return [hold_id for _, hold_id, _ in due]
 
-    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int) -> TopUpResult:
-        """Put money into a wallet, once per reference. Raises `ValueError` unless the amount is positive."""
-        if amount_nano <= 0:
-            raise ValueError("a top-up must be more than 0")
-        wallet = Account(AccountKind.WALLET, owner)
-        limit_nano = (await self.balance(owner, wallet)).limit_nano
-        entries = self.wallet_log.setdefault(owner, [])
-        first = next((entry for entry in entries if entry.reference == reference), None)
-        if first is not None:
-            return TopUpResult(Outcome.REPEATED, first.limit_nano)
-        if limit_nano == UNLIMITED or limit_nano + amount_nano > MAX_ACCOUNT_NANO:
-            return TopUpResult(Outcome.OVER_MAXIMUM, limit_nano)
-        # After this point the top-up must succeed.
-        limit_nano += amount_nano
-        self._change(bucket_of(owner), wallet, limit_nano=limit_nano)
-        entries.append(WalletEntry(reference, amount_nano, limit_nano, now_ms))
-        return TopUpResult(Outcome.TOPPED_UP, limit_nano)
+    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int) -> EntryResult:
+        """Put money into a wallet, once per reference."""
+        return self._enter(owner, NewEntry(EntryKind.TOP_UP, amount_nano, reference, now_ms))
+
+    async def refund(
+        self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int, request_id: str = ""
+    ) -> EntryResult:
+        """Put money back into a wallet because of an earlier charge, once per reference."""
+        return self._enter(owner, NewEntry(EntryKind.REFUND, amount_nano, reference, now_ms, reason, request_id))
+
+    async def adjust(self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int) -> EntryResult:
+        """Correct a wallet by hand, up or down, once per reference."""
+        return self._enter(owner, NewEntry(EntryKind.ADJUSTMENT, amount_nano, reference, now_ms, reason))
 
     async def set_limit(self, owner: str, account: Account, limit_nano: int) -> None:
         """Say what may be spent of an account in all, or `UNLIMITED`. What is held and used stays as it is."""
@@ -130,6 +129,25 @@ class MemoryLedger:
     async def balance(self, owner: str, account: Account) -> Balance:
         """The sums of one account."""
         return self._balances.get((bucket_of(owner), account), Balance())
+
+    def _enter(self, owner: str, new: NewEntry) -> EntryResult:
+        wallet = Account(AccountKind.WALLET, owner)
+        limit_nano = self._balances.get((bucket_of(owner), wallet), Balance()).limit_nano
+        entries = self.wallet_log.setdefault(owner, [])
+        first = next((entry for entry in entries if entry.reference == new.reference), None)
+        if first is not None:
+            return EntryResult(Outcome.REPEATED, first.limit_nano)
+        if limit_nano == UNLIMITED or limit_nano + new.amount_nano > MAX_ACCOUNT_NANO:
+            return EntryResult(Outcome.OVER_MAXIMUM, limit_nano)
+        if limit_nano + new.amount_nano < 0:
+            return EntryResult(Outcome.BELOW_ZERO, limit_nano)
+        # After this point the entry must succeed.
+        limit_nano += new.amount_nano
+        self._change(bucket_of(owner), wallet, limit_nano=limit_nano)
+        entries.append(
+            WalletEntry(new.reference, new.amount_nano, limit_nano, new.now_ms, new.kind, new.reason, new.request_id)
+        )
+        return EntryResult(ENTERED[new.kind], limit_nano)
 
     def _repetition(self, bucket: int, hold: Hold) -> HoldResult | None:
         known = self._holds.get((bucket, hold.hold_id))

@@ -13,7 +13,8 @@ class UsageRecord:
     """One request, with all that is needed to recompute its cost from git: usage, rates, multiplier, revision.
 
     `accounts` are those it is charged to, `group` is the group whose channel answered, `model` the public name,
-    `usage_source` how the usage is known. Times are Unix milliseconds or durations in milliseconds; None where the reporter could not know.
+    `usage_source` how the usage is known. Times are Unix milliseconds or durations in milliseconds; None where the
+    reporter could not know.
     """
 
     request_id: str

@@ -4,7 +4,7 @@ What belongs to an owner carries the hash tag of the owner's bucket, `tg:{b17}:â
 Cluster, where one script can read and write all of it. Outside stand only look-ups that can be rebuilt, and the lease.
 """
 
-from extproc.core.ledger import Account
+from extproc.core.ledger import Account, AccountKind
 
 OWNERS = "tg:owners"
 """Set of every owner that was ever given a key."""
@@ -47,6 +47,12 @@ def account(bucket: int, of: Account) -> str:
     return f"tg:{{b{bucket}}}:account:{of.kind}:{of.name}"
 
 
+def account_of(stored: str) -> Account:
+    """The account with this name in Redis."""
+    kind, _, name = stored.partition(":account:")[2].partition(":")
+    return Account(AccountKind(kind), name)
+
+
 def key(bucket: int, key_id: str) -> str:
     """Hash `status`, `revision`, `record` (JSON)."""
     return f"tg:{{b{bucket}}}:key:{key_id}"
@@ -58,10 +64,10 @@ def keys_of(bucket: int, owner: str) -> str:
 
 
 def entries(bucket: int, owner: str) -> str:
-    """Stream: what went into an owner's wallet."""
+    """Stream: what went into an owner's wallet, and what was taken out by hand."""
     return f"tg:{{b{bucket}}}:entries:{owner}"
 
 
 def references(bucket: int, owner: str) -> str:
-    """Hash: the limit after each of an owner's top-ups, by its reference."""
+    """Hash: the limit after each entry of an owner's wallet, by its reference."""
     return f"tg:{{b{bucket}}}:references:{owner}"

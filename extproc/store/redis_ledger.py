@@ -1,6 +1,7 @@
 """The ledger in Redis: each verb is one script. What the scripts decide is specified by `MemoryLedger`."""
 
 from extproc.core.ledger import (
+    ENTERED,
     KEEP_MS,
     SHORTFALL,
     SWEEPER,
@@ -9,11 +10,13 @@ from extproc.core.ledger import (
     Balance,
     End,
     EndResult,
+    EntryKind,
+    EntryResult,
     Hold,
     HoldResult,
+    NewEntry,
     Outcome,
     State,
-    TopUpResult,
     bucket_of,
 )
 from extproc.core.money import MAX_ACCOUNT_NANO
@@ -99,21 +102,19 @@ class RedisLedger:
         )
         return expired
 
-    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int) -> TopUpResult:
-        """Put money into a wallet, once per reference. Raises `ValueError` unless the amount is positive."""
-        if amount_nano <= 0:
-            raise ValueError("a top-up must be more than 0")
-        bucket = bucket_of(owner)
-        outcome, limit_nano = await self._redis.script(
-            scripts.TOP_UP,
-            [
-                keys.account(bucket, Account(AccountKind.WALLET, owner)),
-                keys.references(bucket, owner),
-                keys.entries(bucket, owner),
-            ],
-            [amount_nano, reference, now_ms, MAX_ACCOUNT_NANO],
-        )
-        return TopUpResult(Outcome(outcome), int(limit_nano))
+    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int) -> EntryResult:
+        """Put money into a wallet, once per reference."""
+        return await self._enter(owner, NewEntry(EntryKind.TOP_UP, amount_nano, reference, now_ms))
+
+    async def refund(
+        self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int, request_id: str = ""
+    ) -> EntryResult:
+        """Put money back into a wallet because of an earlier charge, once per reference."""
+        return await self._enter(owner, NewEntry(EntryKind.REFUND, amount_nano, reference, now_ms, reason, request_id))
+
+    async def adjust(self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int) -> EntryResult:
+        """Correct a wallet by hand, up or down, once per reference."""
+        return await self._enter(owner, NewEntry(EntryKind.ADJUSTMENT, amount_nano, reference, now_ms, reason))
 
     async def set_limit(self, owner: str, account: Account, limit_nano: int) -> None:
         """Say what may be spent of an account in all, or `UNLIMITED`. What is held and used stays as it is."""
@@ -124,3 +125,25 @@ class RedisLedger:
         name = keys.account(bucket_of(owner), account)
         sums = await self._redis.execute("HMGET", name, "limit", "held", "used")
         return Balance(*(int(nano or 0) for nano in sums))
+
+    async def _enter(self, owner: str, new: NewEntry) -> EntryResult:
+        bucket = bucket_of(owner)
+        outcome, limit_nano = await self._redis.script(
+            scripts.ENTER,
+            [
+                keys.account(bucket, Account(AccountKind.WALLET, owner)),
+                keys.references(bucket, owner),
+                keys.entries(bucket, owner),
+            ],
+            [
+                new.amount_nano,
+                new.reference,
+                new.now_ms,
+                MAX_ACCOUNT_NANO,
+                new.kind,
+                new.reason,
+                new.request_id,
+                ENTERED[new.kind],
+            ],
+        )
+        return EntryResult(Outcome(outcome), int(limit_nano))

@@ -22,7 +22,8 @@ class Script:
 HOLD = Script.read("hold")
 END = Script.read("end")
 EXPIRE_DUE = Script.read("expire_due")
-TOP_UP = Script.read("top_up")
+ENTER = Script.read("enter")
 PUT_KEY = Script.read("put_key")
+SNAPSHOT = Script.read("snapshot")
 
-ALL = (HOLD, END, EXPIRE_DUE, TOP_UP, PUT_KEY)
+ALL = (HOLD, END, EXPIRE_DUE, ENTER, PUT_KEY, SNAPSHOT)

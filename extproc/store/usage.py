@@ -2,25 +2,38 @@
 
 from collections.abc import AsyncIterator
 
-from extproc.core.ledger import State, UsageEntry, WalletEntry, bucket_of
+from extproc.core.ledger import EntryKind, State, UsageEntry, WalletEntry, bucket_of
 from extproc.store import keys
 from extproc.store.connection import Connection
 
 PAGE = 500
+FIRST, LAST = "0-0", "+"
+"""Positions in a log: before its first entry, and its end."""
 
 
 async def usage_of_bucket(redis: Connection, bucket: int) -> AsyncIterator[UsageEntry]:
     """The usage of every owner in one bucket. Raises `LedgerUnavailable`."""
-    async for fields in _entries(redis, keys.usage(bucket)):
-        yield UsageEntry(
-            hold_id=fields["id"],
-            owner=fields["owner"],
-            state=State(int(fields["state"])),
-            reporter=fields["reporter"],
-            cost_nano=int(fields["cost"]),
-            late=fields["late"] == "1",
-            at_ms=int(fields["at"]),
-            record=fields["record"],
+    async for _, entry in usage_between(redis, bucket):
+        yield entry
+
+
+async def usage_between(
+    redis: Connection, bucket: int, after: str = FIRST, last: str = LAST
+) -> AsyncIterator[tuple[str, UsageEntry]]:
+    """The same behind one position and up to another, each entry with its own. Raises `LedgerUnavailable`."""
+    async for position, fields in _entries(redis, keys.usage(bucket), after, last):
+        yield (
+            position,
+            UsageEntry(
+                hold_id=fields["id"],
+                owner=fields["owner"],
+                state=State(int(fields["state"])),
+                reporter=fields["reporter"],
+                cost_nano=int(fields["cost"]),
+                late=fields["late"] == "1",
+                at_ms=int(fields["at"]),
+                record=fields["record"],
+            ),
         )
 
 
@@ -31,20 +44,22 @@ async def usage_of_owner(redis: Connection, owner: str) -> AsyncIterator[UsageEn
             yield entry
 
 
-async def wallet_entries(redis: Connection, owner: str) -> AsyncIterator[WalletEntry]:
-    """What was put into an owner's wallet. Raises `LedgerUnavailable`."""
-    async for fields in _entries(redis, keys.entries(bucket_of(owner), owner)):
+async def wallet_entries(redis: Connection, owner: str, last: str = LAST) -> AsyncIterator[WalletEntry]:
+    """What was put into an owner's wallet and taken out by hand. Raises `LedgerUnavailable`."""
+    async for _, fields in _entries(redis, keys.entries(bucket_of(owner), owner), FIRST, last):
         yield WalletEntry(
             reference=fields["reference"],
             amount_nano=int(fields["amount"]),
             limit_nano=int(fields["limit"]),
             at_ms=int(fields["at"]),
+            kind=EntryKind(fields["kind"]),
+            reason=fields["reason"],
+            request_id=fields["request"],
         )
 
 
-async def _entries(redis: Connection, stream: str) -> AsyncIterator[dict[str, str]]:
-    after = "-"
-    while page := await redis.execute("XRANGE", stream, after, "+", "COUNT", PAGE):
+async def _entries(redis: Connection, stream: str, after: str, last: str) -> AsyncIterator[tuple[str, dict[str, str]]]:
+    while page := await redis.execute("XRANGE", stream, f"({after}", last, "COUNT", PAGE):
         for position, fields in page:
-            yield fields
-            after = f"({position}"
+            yield position, fields
+            after = position

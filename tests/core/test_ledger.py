@@ -90,6 +90,10 @@ class Play:
             case "top_up", (amount, reference):
                 result = await self.ledger.top_up(self.owner, nano(amount), reference, self.now_ms)
                 return f"{result.outcome} {result.limit_nano}"
+            case (("refund" | "adjust"), (amount, reference)):
+                correct = self.ledger.refund if verb == "refund" else self.ledger.adjust
+                result = await correct(self.owner, nano(amount), "a reason", reference, self.now_ms)
+                return f"{result.outcome} {result.limit_nano}"
             case "hold", (hold_id, amount):
                 held = await self.ledger.hold(self.ask(hold_id, nano(amount)))
                 return held.outcome if held.available_nano is None else f"{held.outcome} {held.available_nano}"
@@ -175,7 +179,8 @@ class Play:
 
 def nano(word: str) -> int:
     """A number, MAX or KEEP."""
-    return WORDS.get(word) or int(word)
+    size = word.removeprefix("-")
+    return (WORDS.get(size) or int(size)) * (-1 if size != word else 1)
 
 
 def show(sums: Balance) -> str:
@@ -435,6 +440,33 @@ TABLES = {
         top_up 100 a    | repeated 100           held 0 used 0 available 150
         top_up 7 b      | repeated 150           held 0 used 0 available 150
     """,
+    "a refund puts money back, once, and leaves the charge as it is": """
+        top_up 100 a    | topped_up 100          held 0 used 0 available 100
+        hold h1 40      | held                   held 40 used 0 available 60
+        reported h1 30  | ended reported 30      held 0 used 30 available 70
+        refund 30 r     | refunded 130           held 0 used 30 available 100
+        refund 30 r     | repeated 130           held 0 used 30 available 100
+        refund 5 a      | repeated 100           held 0 used 30 available 100
+        refund 5 s      | refunded 135           held 0 used 30 available 105
+        refund MAX t    | over_maximum 135       held 0 used 30 available 105
+        log             | reported 30            held 0 used 30 available 105
+        key             | (held 0 used 30 available None)  held 0 used 30 available 105
+    """,
+    "an adjustment goes either way, and takes no more than was ever put in": """
+        top_up 100 a    | topped_up 100          held 0 used 0 available 100
+        adjust 20 x     | adjusted 120           held 0 used 0 available 120
+        adjust -50 y    | adjusted 70            held 0 used 0 available 70
+        adjust -50 y    | repeated 70            held 0 used 0 available 70
+        adjust -71 z    | below_zero 70          held 0 used 0 available 70
+        adjust MAX z    | over_maximum 70        held 0 used 0 available 70
+        adjust -MAX z   | below_zero 70          held 0 used 0 available 70
+        hold h1 60      | held                   held 60 used 0 available 10
+        adjust -70 z    | adjusted 0             held 60 used 0 available -60
+        reported h1 60  | ended reported 60      held 0 used 60 available -60
+        hold h2 1       | wallet -60             held 0 used 60 available -60
+        refund 61 r     | refunded 61            held 0 used 60 available 1
+        hold h2 1       | held                   held 1 used 60 available 0
+    """,
     "no account goes beyond what can be counted exactly": """
         top_up MAX a    | topped_up 9007199254740991     held 0 used 0 available 9007199254740991
         top_up 1 b      | over_maximum 9007199254740991  held 0 used 0 available 9007199254740991
@@ -491,6 +523,24 @@ async def test_a_top_up_must_be_positive(new_play: Callable[[], Play], amount_na
     """Nothing can be taken out of a wallet by putting in less than nothing."""
     with pytest.raises(ValueError, match="more than 0"):
         await new_play().ledger.top_up("ada", amount_nano, "a", START_MS)
+
+
+@pytest.mark.parametrize(
+    ("verb", "amount_nano", "reason", "complaint"),
+    [
+        ("refund", 0, "why", "a refund must be more than 0"),
+        ("refund", -1, "why", "a refund must be more than 0"),
+        ("refund", 1, " ", "the refund needs a reason"),
+        ("adjust", 0, "why", "an adjustment must not be 0"),
+        ("adjust", -1, "", "the adjustment needs a reason"),
+    ],
+)
+async def test_a_correction_has_an_amount_and_a_reason(
+    new_play: Callable[[], Play], verb: str, amount_nano: int, reason: str, complaint: str
+) -> None:
+    """Nobody corrects a wallet by nothing, in the wrong direction, or without saying why."""
+    with pytest.raises(ValueError, match=complaint):
+        await getattr(new_play().ledger, verb)("ada", amount_nano, reason, "a", START_MS)
 
 
 async def test_a_key_nobody_made_is_refused(new_play: Callable[[], Play]) -> None:

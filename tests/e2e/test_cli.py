@@ -298,6 +298,9 @@ def test_render_prints_the_clusters(tollgate: Tollgate) -> None:
 COMPLAINTS = [
     (("keys", "disable", "key_nobody"), "there is no key key_nobody; `tollgate keys list`"),
     (("accounts", "top-up", "nobody-yet", "5"), "there is no owner 'nobody-yet'"),
+    (("accounts", "refund", "nobody-yet", "5", "--reason", "x"), "there is no owner 'nobody-yet'"),
+    (("accounts", "adjust", "nobody-yet", "-5", "--reason", "x"), "there is no owner 'nobody-yet'"),
+    (("trace", "nobody"), "there is no request nobody"),
     (("keys", "create", "--owner", "x", "--group", "nope"), "there is no group 'nope'"),
     (("keys", "create", "--owner", "x", "--fallback", "nope"), "there is no group 'nope'"),
     (("keys", "create", "--owner", "x", "--cap", "-1"), "is not between 0.00 USD"),
@@ -330,6 +333,10 @@ def test_what_cannot_be_done_is_said_in_words(tollgate: Tollgate, arguments: tup
         ("keys", "disable", "key_x"),
         ("accounts", "top-up", "x", "1"),
         ("accounts", "show", "x"),
+        ("accounts", "refund", "x", "1", "--reason", "y"),
+        ("accounts", "adjust", "x", "-1", "--reason", "y"),
+        ("audit",),
+        ("trace", "x"),
     ],
     ids=" ".join,
 )

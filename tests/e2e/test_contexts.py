@@ -1,12 +1,13 @@
 """Every side of a key's context may refuse, and says which it was; through Envoy, before any vendor is asked."""
 
 import threading
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from extproc.core.ledger import Account, AccountKind
+from extproc.core.ledger import Account, AccountKind, Balance
 from extproc.store.redis_ledger import RedisLedger
 from tests.e2e.harness import HTTP, Customer, Gateway, eventually
 
@@ -21,7 +22,7 @@ def ask(gateway: Gateway, customer: Customer, prompt: str = "Hello", **more: Any
     )
 
 
-TEAM = {"team": "red", "member": "bob"}
+TEAM: dict[str, Any] = {"team": "red", "member": "bob"}
 
 
 @pytest.mark.parametrize(
@@ -42,9 +43,7 @@ def test_a_side_that_is_short_refuses_and_is_named(
     customer = demo.customer(**terms)
     for kind, nano in limits.items():
         name = f"{customer.owner}/red" + ("/bob" if kind is AccountKind.MEMBER else "")
-        demo.on_ledger(
-            lambda ledger, name=name, kind=kind, nano=nano: limit(ledger, customer, Account(kind, name), nano)
-        )
+        demo.on_ledger(limiting(customer, Account(kind, name), nano))
     before = len(demo.received())
 
     answer = ask(demo, customer)
@@ -56,9 +55,14 @@ def test_a_side_that_is_short_refuses_and_is_named(
     assert len(demo.received()) == before
 
 
-async def limit(ledger: RedisLedger, customer: Customer, account: Account, nano: int) -> None:
-    """Set a quota."""
-    await ledger.set_limit(customer.owner, account, nano)
+def limiting(customer: Customer, account: Account, nano: int) -> Callable[[RedisLedger], Awaitable[None]]:
+    """What sets a quota."""
+    return lambda ledger: ledger.set_limit(customer.owner, account, nano)
+
+
+def used(customer: Customer, account: Account) -> Callable[[RedisLedger], Awaitable[Balance]]:
+    """What reads the sums of an account."""
+    return lambda ledger: ledger.balance(customer.owner, account)
 
 
 def test_a_charge_reaches_every_account_of_the_context(demo: Gateway) -> None:
@@ -74,8 +78,8 @@ def test_a_charge_reaches_every_account_of_the_context(demo: Gateway) -> None:
         Account(AccountKind.TEAM, f"{owner}/red"),
         Account(AccountKind.WALLET, owner),
     ]
-    used = [demo.on_ledger(lambda ledger, one=one: ledger.balance(owner, one)).used_nano for one in accounts]
-    assert used == [record["charged_nano"]] * 5
+    sums = [demo.on_ledger(used(customer, account)).used_nano for account in accounts]
+    assert sums == [record["charged_nano"]] * 5
 
 
 def test_so_many_requests_of_a_key_are_under_way_at_once(demo: Gateway) -> None:

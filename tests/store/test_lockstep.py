@@ -25,10 +25,12 @@ from extproc.core.ledger import (
 )
 from extproc.core.memory_ledger import MemoryLedger
 from extproc.core.money import MAX_ACCOUNT_NANO
+from extproc.store.audit import read_bucket
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
 from extproc.store.redis_ledger import RedisLedger
 from extproc.store.usage import usage_of_bucket, wallet_entries
+from tests.store.records import record
 from tests.store.redis_server import RedisServer
 
 START_MS = 4_000_000_000_000
@@ -66,6 +68,7 @@ class Lockstep(RuleBasedStateMachine):
         self.live: dict[str, Hold] = {}
         self.charged: dict[str, tuple[tuple[Account, ...], int]] = {}
         self.keys: dict[str, KeyRecord] = {}
+        self.drawn_on: dict[str, tuple[Account, ...]] = {}
         for number, (owner, key_id) in enumerate(KEYS):
             team, member = ("red", ("bob", "")[number % 4 // 2]) if number % 2 else ("", "")
             self.store(KeyRecord(key_id, owner, "sk-", "", "g", team=team, member=member))
@@ -81,6 +84,10 @@ class Lockstep(RuleBasedStateMachine):
         expected = self.run(getattr(self.memory, verb)(*args))
         assert self.run(getattr(self.redis, verb)(*args)) == expected
         return expected
+
+    def accounts(self, key_id: str, hold_id: str) -> tuple[Account, ...]:
+        """What a request draws on: frozen when it is first heard of, as its quote is."""
+        return self.drawn_on.setdefault(hold_id, self.keys[key_id].accounts(str(self.month)))
 
     def store(self, key: KeyRecord) -> None:
         """Put a key into both."""
@@ -116,6 +123,21 @@ class Lockstep(RuleBasedStateMachine):
         """Money comes in, perhaps with a reference seen before."""
         self.both("top_up", owner, amount_nano, reference, self.now_ms)
 
+    @rule(owner=st.sampled_from(OWNERS), amount_nano=AMOUNTS.filter(bool), reference=st.sampled_from("abcd"))
+    def refund(self, owner: str, amount_nano: int, reference: str) -> None:
+        """Money goes back."""
+        self.both("refund", owner, amount_nano, "a reason", reference, self.now_ms, "a request")
+
+    @rule(
+        owner=st.sampled_from(OWNERS),
+        amount_nano=AMOUNTS.filter(bool),
+        sign=st.sampled_from([1, -1]),
+        reference=st.sampled_from("efgh"),
+    )
+    def adjust(self, owner: str, amount_nano: int, sign: int, reference: str) -> None:
+        """An operator corrects a wallet."""
+        self.both("adjust", owner, sign * amount_nano, "a reason", reference, self.now_ms)
+
     @rule(place=st.sampled_from(HOLDS), amount_nano=AMOUNTS, revisions_behind=st.sampled_from([0] * 7 + [1]))
     def hold(self, place: tuple[str, str, str], amount_nano: int, revisions_behind: int) -> None:
         """A request is admitted or refused."""
@@ -126,7 +148,7 @@ class Lockstep(RuleBasedStateMachine):
             owner,
             key_id,
             key.revision - revisions_behind,
-            key.accounts(str(self.month)),
+            self.accounts(key_id, hold_id),
             amount_nano,
             self.now_ms,
             self.now_ms + LIFE_MS,
@@ -143,8 +165,9 @@ class Lockstep(RuleBasedStateMachine):
         owner, key_id, hold_id = place
         deadline_ms = self.now_ms - (KEEP_MS + 1 if lost else 0)
         cost_nano = cost_nano if state.settled else 0
-        accounts = self.keys[key_id].accounts(str(self.month))
-        end = End(hold_id, owner, accounts, state, cost_nano, self.now_ms, deadline_ms, "test", '{"end": 1}')
+        accounts = self.accounts(key_id, hold_id)
+        said = record(hold_id, owner, accounts, state, cost_nano)
+        end = End(hold_id, owner, accounts, state, cost_nano, self.now_ms, deadline_ms, "test", said)
         result = self.both("end", end)
         if result.outcome is Outcome.ENDED:
             self.live.pop(hold_id, None)
@@ -177,9 +200,10 @@ class Lockstep(RuleBasedStateMachine):
         return dict(zip(places, sums, strict=True))
 
     def teardown(self) -> None:
-        """Both have written the same log."""
+        """Both have written the same log, and the audit finds nothing."""
         try:
             self.run(self.compare_logs())
+            self.run(self.audit())
         finally:
             self.run(self.connection.aclose())
             self.runner.close()
@@ -192,6 +216,24 @@ class Lockstep(RuleBasedStateMachine):
         for owner in OWNERS:
             entries = [entry async for entry in wallet_entries(self.connection, owner)]
             assert entries == self.memory.wallet_log.get(owner, [])
+
+    async def audit(self) -> None:
+        """It has looked at every hold, every record and every account on which anything ever happened."""
+        for bucket in BUCKETS:
+            owners = [owner for owner in OWNERS if bucket_of(owner) == bucket]
+            tally, found = await read_bucket(self.connection, bucket, owners)
+            assert tally.differences(found) == []
+            assert tally.records == len([one for one in self.memory.usage_log if bucket_of(one.owner) == bucket])
+            assert {hold.hold_id for hold in found.holds} == {
+                hold_id for hold_id, hold in self.live.items() if bucket_of(hold.owner) == bucket
+            }
+            touched = {
+                account
+                for owner, _, hold_id in HOLDS
+                if bucket_of(owner) == bucket and self.charged.get(hold_id, ((), 0))[1]
+                for account in self.charged[hold_id][0]
+            }
+            assert touched <= found.balances.keys()
 
 
 def test_redis_and_memory_never_differ(server: RedisServer) -> None:

@@ -10,11 +10,11 @@ from extproc.core.ledger import (
     KEEP_MS,
     UNLIMITED,
     End,
+    EntryResult,
     Hold,
     HoldResult,
     Outcome,
     State,
-    TopUpResult,
     bucket_of,
 )
 from extproc.store import keys
@@ -130,5 +130,5 @@ async def test_an_unlimited_wallet_is_not_topped_up(connection: Connection) -> N
     """There is nothing to add to no limit, and -1 is never counted as an amount."""
     wallet = keys.account(BUCKET, KEY.accounts("2026-11")[-1])
     await connection.execute("HSET", wallet, "limit", UNLIMITED)
-    assert await RedisLedger(connection).top_up("ada", 100, "a", 0) == TopUpResult(Outcome.OVER_MAXIMUM, UNLIMITED)
+    assert await RedisLedger(connection).top_up("ada", 100, "a", 0) == EntryResult(Outcome.OVER_MAXIMUM, UNLIMITED)
     assert await connection.execute("HGET", wallet, "limit") == str(UNLIMITED)

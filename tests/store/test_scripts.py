@@ -4,13 +4,14 @@ import re
 
 import pytest
 
-from extproc.core.ledger import SHORTFALL, Outcome, State
+from extproc.core.ledger import ENTERED, SHORTFALL, Outcome, State
 from extproc.store import scripts
 
-VERBS = {"hold": scripts.HOLD, "end": scripts.END, "expire_due": scripts.EXPIRE_DUE, "top_up": scripts.TOP_UP}
+VERBS = {"hold": scripts.HOLD, "end": scripts.END, "expire_due": scripts.EXPIRE_DUE, "enter": scripts.ENTER}
 VERBS["put_key"] = scripts.PUT_KEY
-LAST_WORD = {"held", "ended", "topped_up"}
-"""What a verb answers when it has done what it was asked to."""
+READERS = {"snapshot": scripts.SNAPSHOT}
+LAST_WORD = {"held", "ended", "below_zero"}
+"""What a verb answers last: that it has done what it was asked to, unless its caller has the word for that."""
 
 
 def header_and_code(verb: str) -> tuple[str, str]:
@@ -27,12 +28,12 @@ def answers(verb: str) -> list[str]:
 
 def test_every_script_is_loaded() -> None:
     """No script is written and then forgotten when Redis is told of them."""
-    assert set(VERBS.values()) == set(scripts.ALL)
+    assert {*VERBS.values(), *READERS.values()} == set(scripts.ALL)
 
 
 def test_outcomes_are_those_of_the_enum() -> None:
     """The scripts answer every outcome there is and no other."""
-    words = [word for verb in VERBS for word in answers(verb)] + list(SHORTFALL.values())
+    words = [word for verb in VERBS for word in answers(verb)] + [*SHORTFALL.values(), *ENTERED.values()]
     assert sorted(set(words)) == sorted(Outcome)
 
 
@@ -43,7 +44,7 @@ def test_states_are_those_of_the_enum(verb: str) -> None:
     assert {name: int(number) for name, number in named} == {name: State[name] for name, _ in named}
 
 
-@pytest.mark.parametrize("verb", ["hold", "end", "top_up"])
+@pytest.mark.parametrize("verb", ["hold", "end", "enter"])
 def test_refusals_come_in_order_of_precedence(verb: str) -> None:
     """A script checks in the order of the enum, and does what it was asked to only when all checks have passed."""
     *refusals, done = answers(verb)
@@ -53,7 +54,7 @@ def test_refusals_come_in_order_of_precedence(verb: str) -> None:
     assert refusals == expected
 
 
-@pytest.mark.parametrize("verb", ["hold", "end", "top_up"])
+@pytest.mark.parametrize("verb", ["hold", "end", "enter"])
 def test_header_names_every_answer(verb: str) -> None:
     """The header of a script lists the outcomes in the order in which the code answers them."""
     header, _ = header_and_code(verb)
@@ -72,3 +73,10 @@ def test_nothing_is_checked_after_the_first_write(verb: str) -> None:
     assert set(calls.findall(before)) <= {"HMGET", "HGET", "ZRANGEBYSCORE"}
     assert not set(calls.findall(after)) & {"HMGET", "HGET", "ZRANGEBYSCORE"}
     assert after.count("return") == 1
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_writes_nothing(name: str) -> None:
+    """An audit may run at any time, on any system."""
+    called = set(re.findall(r"redis\.call\('(\w+)'", READERS[name].source))
+    assert called <= {"HGET", "HMGET", "ZRANGE", "XREVRANGE"}

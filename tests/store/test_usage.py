@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from extproc.core.ledger import Account, AccountKind, End, State, UsageEntry, WalletEntry, bucket_of
+from extproc.core.ledger import Account, AccountKind, End, EntryKind, State, UsageEntry, WalletEntry, bucket_of
 from extproc.store import usage
 from extproc.store.connection import Connection
 from extproc.store.redis_ledger import RedisLedger
@@ -47,6 +47,18 @@ async def test_a_wallets_entries_add_up_to_its_limit(connection: Connection, mon
     found = [entry async for entry in usage.wallet_entries(connection, "ada")]
     limits = (1, 3, 6, 10, 15)
     assert found == [WalletEntry(f"r{n}", n, limit, NOW_MS) for n, limit in zip((1, 2, 3, 4, 5), limits, strict=True)]
+
+
+async def test_a_correction_is_an_entry_that_says_why(connection: Connection) -> None:
+    """Kind, reason and request are kept, and a repetition leaves no entry behind."""
+    ledger = RedisLedger(connection)
+    for _ in range(2):
+        await ledger.refund("ada", 5, "größer als gedacht", "r", NOW_MS, request_id="id-1")
+        await ledger.adjust("ada", -2, "wrong wallet", "s", NOW_MS)
+    assert [entry async for entry in usage.wallet_entries(connection, "ada")] == [
+        WalletEntry("r", 5, 5, NOW_MS, EntryKind.REFUND, "größer als gedacht", "id-1"),
+        WalletEntry("s", -2, 3, NOW_MS, EntryKind.ADJUSTMENT, "wrong wallet"),
+    ]
 
 
 async def test_who_used_nothing_has_no_entries(connection: Connection) -> None:

@@ -1,0 +1,55 @@
+"""`tollgate audit`: prove on a live system that no money came from nowhere and none is lost."""
+
+import typer
+
+from extproc.cli import options
+from extproc.cli.printing import console, print_json, print_table
+from extproc.cli.store import with_redis
+from extproc.core.money import format_usd
+from extproc.store import audit as store
+from extproc.store.audit import Audited
+
+
+def audit(data: options.Data = options.DATA, redis: options.Redis = None, json: options.Json = False) -> None:
+    """Check every balance, hold and record to the nano-dollar, while the gateway runs. Exits 1 on any difference."""
+    audited = with_redis(data, redis, lambda connection, _settings: store.audit(connection))
+    if json:
+        print_json(_shown(audited))
+    else:
+        _print(audited)
+    if audited.differences:
+        raise typer.Exit(1)
+
+
+def _print(audited: Audited) -> None:
+    row = {
+        "owners": str(audited.owners),
+        "accounts": str(audited.accounts),
+        "live holds": str(audited.holds),
+        "records": str(audited.records),
+        "limit": format_usd(audited.put_in_nano),
+        "held": format_usd(audited.held_nano),
+        "used": format_usd(audited.used_nano),
+    }
+    print_table([row], "")
+    for difference in audited.differences:
+        console.print(str(difference), markup=False, style="red")
+    if not audited.differences:
+        console.print("Everything adds up.")
+
+
+def _shown(audited: Audited) -> dict[str, object]:
+    return {
+        "ok": not audited.differences,
+        "owners": audited.owners,
+        "accounts": audited.accounts,
+        "live_holds": audited.holds,
+        "records": audited.records,
+        "put_in_nano": audited.put_in_nano,
+        "held_nano": audited.held_nano,
+        "used_nano": audited.used_nano,
+        "differences": [
+            {"owner": each.owner, "what": each.what, "expected": each.expected, "found": each.found}
+            for each in audited.differences
+        ],
+    }

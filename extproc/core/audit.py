@@ -1,0 +1,134 @@
+"""The rules of the audit: what every sum of a bucket must be, by what its log and its live holds say.
+
+limit of a wallet      = Σ its entries: top-ups, refunds, adjustments
+used of an account     = Σ the costs of the usage entries whose record names it; a correction is the difference
+held of an account     = Σ the amounts of the live holds on it
+live of a key          = the number of its live holds
+cost in a record       = its usage × rates × multiplier; of a partial or estimated one at most the hold
+the costs of one id    = the cost of its last record: no request was charged twice
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from extproc.core.ledger import HOLD_MS, KEEP_MS, Account, AccountKind, Balance, State, UsageEntry
+from extproc.core.pricing import cost_nano
+from extproc.core.record import UsageRecord
+
+REMEMBERED_MS = HOLD_MS + 2 * KEEP_MS
+"""How far apart two entries of one request can be: the ledger itself has forgotten it by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that is not what it must be. `what` names the account or request and the sum."""
+
+    owner: str
+    what: str
+    expected: int | str
+    found: int | str
+
+    def __str__(self) -> str:
+        return f"{self.owner}: {self.what}: expected {self.expected}, found {self.found}"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveHold:
+    """A hold that waits for its end. `held` is False where only its deadline is left."""
+
+    hold_id: str
+    owner: str
+    key_id: str
+    amount_nano: int
+    accounts: tuple[Account, ...]
+    held: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One bucket at one moment: accounts, live counts by key id, holds, and what was put into each owner's wallet."""
+
+    balances: Mapping[Account, Balance]
+    live: Mapping[str, int]
+    holds: Sequence[LiveHold]
+    put_in_nano: Mapping[str, int]
+
+
+class Tally:
+    """What the log of one bucket adds up to. Keeps two numbers per account, and one per request of the last days."""
+
+    def __init__(self) -> None:
+        self.owners: dict[Account, str] = {}
+        self.records = 0
+        self._used_nano: Counter[Account] = Counter()
+        self._charged: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        self._differences: list[Difference] = []
+
+    def expect(self, owner: str, accounts: Iterable[Account]) -> None:
+        """These accounts are the owner's, and must be looked at."""
+        for account in accounts:
+            self.owners.setdefault(account, owner)
+
+    def add(self, written_ms: int, entry: UsageEntry, record: UsageRecord | None) -> None:
+        """The next entry of the log, written at this time, with its record if it has one that can be read."""
+        self.records += 1
+        charged = self._charged.pop(entry.hold_id, (0, 0))[1] + entry.cost_nano
+        self._charged[entry.hold_id] = (written_ms, charged)
+        self._forget(written_ms - REMEMBERED_MS)
+        self._differences += _entry_differences(entry, record, charged)
+        if record is not None:
+            self.expect(entry.owner, record.accounts)
+            self._used_nano.update(dict.fromkeys(record.accounts, entry.cost_nano))
+
+    def differences(self, found: Snapshot) -> list[Difference]:
+        """All that is wrong with the log up to the moment of this snapshot, and with the sums in it."""
+        held = [hold for hold in found.holds if hold.held]
+        held_nano, live = Counter[Account](), Counter(hold.key_id for hold in held)
+        for hold in held:
+            held_nano.update(dict.fromkeys(hold.accounts, hold.amount_nano))
+        sums = [
+            *((hold.owner, f"request {hold.hold_id} hold", "held", "gone") for hold in found.holds if not hold.held),
+            *self._sums(found, held_nano),
+            *(
+                (self.owners[Account(AccountKind.KEY, key_id)], f"key {key_id} live", live[key_id], count)
+                for key_id, count in found.live.items()
+            ),
+        ]
+        return self._differences + [Difference(*each) for each in sums if each[2] != each[3]]
+
+    def _sums(
+        self, found: Snapshot, held_nano: Mapping[Account, int]
+    ) -> Iterator[tuple[str, str, int | str, int | str]]:
+        for account, balance in found.balances.items():
+            owner, name = self.owners[account], f"{account.kind} {account.name}"
+            yield owner, f"{name} used", self._used_nano[account], balance.used_nano
+            yield owner, f"{name} held", held_nano[account], balance.held_nano
+            if account.kind is AccountKind.WALLET:
+                yield owner, f"{name} limit", found.put_in_nano[account.name], balance.limit_nano
+
+    def _forget(self, before_ms: int) -> None:
+        while self._charged and next(iter(self._charged.values()))[0] < before_ms:
+            self._charged.popitem(last=False)
+
+
+def _entry_differences(entry: UsageEntry, record: UsageRecord | None, charged_nano: int) -> Iterator[Difference]:
+    what = f"request {entry.hold_id}"
+    if not entry.state.settled:
+        if charged_nano:
+            yield Difference(entry.owner, f"{what} charged", 0, charged_nano)
+    elif record is None:
+        yield Difference(entry.owner, f"{what} record", "one", "none")
+    else:
+        expected = _price(entry.state, record)
+        if record.cost_nano != expected:
+            yield Difference(entry.owner, f"{what} cost", expected, record.cost_nano)
+        if charged_nano != expected:
+            yield Difference(entry.owner, f"{what} charged", expected, charged_nano)
+
+
+def _price(state: State, record: UsageRecord) -> int:
+    if record.rates is None or record.multiplier_ppm is None:
+        return 0
+    cost = cost_nano(record.usage, record.rates, record.multiplier_ppm)
+    return cost if state is State.REPORTED else min(cost, record.hold_nano)
