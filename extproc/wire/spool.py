@@ -1,7 +1,7 @@
 """The reports that the ledger could not take yet, in files, where they outlive the worker.
 
     spool/                              one folder for all workers of a machine
-    └── 1700000000000-0-9f3a61c2/       one worker's, made at its first report that must wait; locked while it lives
+    └── 1700000000000000000-0-9f3a61c2/     one worker's, made at its first report that must wait; locked while it lives
         ├── 000000.jsonl                a segment: up to `SEGMENT_BYTES` of lines `crc32 End-as-JSON`
         └── 000001.jsonl
 
@@ -235,7 +235,7 @@ class Spool:
 
     def _make_own(self) -> Path:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = self._folder / f"{time.time_ns() // 1_000_000:013}-{self._index}-{secrets.token_hex(4)}"
+        folder = self._folder / f"{time.time_ns()}-{self._index}-{secrets.token_hex(4)}"
         folder.mkdir(mode=0o700)
         self._locks[folder] = _lock(folder)
         self._unsynced.append(os.open(self._folder, os.O_RDONLY))
