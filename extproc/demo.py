@@ -4,6 +4,7 @@ The plaintexts are kept in the data folder, as a client would keep them, so that
 """
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from extproc.clock import now_ms
@@ -30,14 +31,11 @@ class DemoKeys:
 
 async def prepare(settings: Settings) -> DemoKeys:
     """Make what is missing of the demo. May be repeated; balances stay as they are."""
-    connection = Connection(settings.redis_url)
-    try:
+    async with aclosing(Connection(settings.redis_url)) as connection:
         await RedisLedger(connection).top_up(DEMO_OWNER, DEMO_NANO, "demo", now_ms())
         paid, empty = await asyncio.gather(
             _key_of(settings, connection, DEMO_OWNER), _key_of(settings, connection, EMPTY_OWNER)
         )
-    finally:
-        await connection.aclose()
     return DemoKeys(paid, empty)
 
 

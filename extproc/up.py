@@ -176,25 +176,21 @@ def _envoy(settings: Settings) -> Child:
 
 
 async def _redis_answers(settings: Settings) -> bool:
-    connection = Connection(settings.redis_url)
-    try:
-        await connection.execute("PING")
-    except LedgerUnavailable:
-        return False
-    finally:
-        await connection.aclose()
+    async with contextlib.aclosing(Connection(settings.redis_url)) as connection:
+        try:
+            await connection.execute("PING")
+        except LedgerUnavailable:
+            return False
     return True
 
 
 async def _redis_notes(settings: Settings) -> list[str]:
     """What an operator should know about their Redis."""
-    connection = Connection(settings.redis_url)
-    try:
-        return await shortcomings(connection)
-    except LedgerUnavailable as error:
-        return [f"{error}. Requests are refused until it answers."]
-    finally:
-        await connection.aclose()
+    async with contextlib.aclosing(Connection(settings.redis_url)) as connection:
+        try:
+            return await shortcomings(connection)
+        except LedgerUnavailable as error:
+            return [f"{error}. Requests are refused until it answers."]
 
 
 async def _envoy_serves(settings: Settings, version: str) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,11 +18,8 @@ def with_redis(data: Path, redis_url: str | None, work: Callable[[Connection, Se
     settings = make_settings(Path(), data, redis_url)
 
     async def connected() -> T:
-        connection = Connection(settings.redis_url)
-        try:
+        async with aclosing(Connection(settings.redis_url)) as connection:
             return await work(connection, settings)
-        finally:
-            await connection.aclose()
 
     try:
         return asyncio.run(connected())

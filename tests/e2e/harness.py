@@ -171,11 +171,8 @@ class Gateway:
 
     def _redis(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         async def connected() -> T:
-            connection = Connection(self.settings.redis_url)
-            try:
+            async with contextlib.aclosing(Connection(self.settings.redis_url)) as connection:
                 return await work(connection)
-            finally:
-                await connection.aclose()
 
         return asyncio.run(connected())
 
