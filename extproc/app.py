@@ -1,12 +1,13 @@
 """The composition root: the only file that sees every part. One worker is one process with one socket.
 
-python -m extproc.app --index 0 --config FOLDER --data FOLDER --redis URL
+TOLLGATE_REDIS=URL python -m extproc.app --index 0 --config FOLDER --data FOLDER
 """
 
 import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import signal
 import sys
@@ -17,16 +18,20 @@ import grpc
 import structlog
 import uvloop
 
+from extproc import envoy_admin
 from extproc.clock import now_ms
 from extproc.config.load import load
 from extproc.core.catalog import Catalog
+from extproc.core.learned import Learned
 from extproc.errors import TollgateError
 from extproc.settings import Settings, load_pepper, make_settings
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
+from extproc.store.learned import run_sharing
 from extproc.store.redis_ledger import RedisLedger
 from extproc.store.sweeper import Lease, run_sweeper
 from extproc.wire.admit import Admission
+from extproc.wire.journal import Journal, run_journal
 from extproc.wire.reports import Reports
 from extproc.wire.service import OPTIONS, Service
 from extproc.wire.spool import Spool
@@ -69,8 +74,9 @@ async def run_worker(settings: Settings, index: int) -> None:
     catalog = load(settings.config, settings.environment(), require_credentials=True).catalog
     connection = Connection(settings.redis_url)
     ledger = RedisLedger(connection)
-    reports = Reports(ledger, Spool(settings.data / "spool", index), now_ms)
-    service = Service(_admission(settings, catalog, connection, ledger), reports, now_ms)
+    learned = Learned()
+    reports = Reports(ledger, learned, Spool(settings.data / "spool", index), now_ms)
+    service = Service(_admission(settings, catalog, connection, ledger, learned), reports, now_ms)
     server = grpc.aio.server(options=OPTIONS)
     service.register(server)
     socket = settings.worker_socket(index)
@@ -79,6 +85,8 @@ async def run_worker(settings: Settings, index: int) -> None:
     await server.start()
     sweeper = asyncio.create_task(run_sweeper(ledger, Lease(connection), SWEEP_SECONDS))
     replay = asyncio.create_task(reports.run())
+    journal = asyncio.create_task(run_journal(_journal(settings), ledger, reports, now_ms))
+    sharing = asyncio.create_task(run_sharing(connection, learned, now_ms))
     log.info("worker_started", revision=catalog.revision)
 
     told = await _told_to_stop()
@@ -86,7 +94,7 @@ async def run_worker(settings: Settings, index: int) -> None:
     if told == signal.SIGTERM:
         await asyncio.sleep(NOTICE_SECONDS)
     await server.stop(GRACE_SECONDS)
-    for task in (sweeper, replay):
+    for task in (sweeper, replay, journal, sharing):
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
@@ -95,7 +103,9 @@ async def run_worker(settings: Settings, index: int) -> None:
     log.info("worker_stopped", reports_left=left)
 
 
-def _admission(settings: Settings, catalog: Catalog, connection: Connection, ledger: RedisLedger) -> Admission:
+def _admission(
+    settings: Settings, catalog: Catalog, connection: Connection, ledger: RedisLedger, learned: Learned
+) -> Admission:
     return Admission(
         catalog=lambda: catalog,
         keyring=RedisKeyring(connection),
@@ -104,7 +114,15 @@ def _admission(settings: Settings, catalog: Catalog, connection: Connection, led
         now_ms=now_ms,
         draw=random.Random(),
         zone=ZoneInfo(settings.time_zone),
+        learned=learned,
     )
+
+
+def _journal(settings: Settings) -> Journal:
+    def reopen() -> None:
+        envoy_admin.ask(settings.run / "admin.sock", "/reopen_logs", "POST")
+
+    return Journal(settings.data, reopen)
 
 
 async def _told_to_stop() -> signal.Signals:
@@ -120,11 +138,10 @@ def main() -> None:
     parser.add_argument("--index", type=int, required=True)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--redis", required=True)
     args = parser.parse_args()
     configure_logging()
     try:
-        uvloop.run(run_worker(make_settings(args.config, args.data, args.redis), args.index))
+        uvloop.run(run_worker(make_settings(args.config, args.data, os.environ["TOLLGATE_REDIS"]), args.index))
     except TollgateError as error:
         sys.exit(str(error))
 

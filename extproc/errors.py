@@ -42,7 +42,7 @@ class Refusal:
 
     `code` is the stable word a program may rely on, `reason` the more exact one where there is one
     (`insufficient_quota` because of `billing_shortfall`), `param` the request field that is at fault. `unsure` when a
-    hold may have been taken all the same, and must be released.
+    hold may have been taken all the same, and must be released. `headers` go with it.
     """
 
     status: int
@@ -53,6 +53,7 @@ class Refusal:
     param: str | None = None
     retry_after_seconds: int | None = None
     unsure: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
 
     def saying(self, message: str, param: str | None = None) -> "Refusal":
         """The same refusal in more exact words."""
@@ -103,6 +104,22 @@ CONCURRENCY = Refusal(
     "rate_limit_exceeded",
     "This API key has too many requests under way at once.",
     "concurrency_limit_reached",
+    retry_after_seconds=1,
+)
+REQUESTS_PER_MINUTE = Refusal(
+    429,
+    Family.RATE_LIMIT,
+    "rate_limit_exceeded",
+    "This API key has made too many requests in this minute.",
+    "requests_per_minute_exceeded",
+    retry_after_seconds=1,
+)
+TOKENS_PER_MINUTE = Refusal(
+    429,
+    Family.RATE_LIMIT,
+    "rate_limit_exceeded",
+    "This API key has asked for too many tokens in this minute.",
+    "tokens_per_minute_exceeded",
     retry_after_seconds=1,
 )
 WALLET = Refusal(402, Family.BILLING, "insufficient_quota", "The account's balance is too low.", "billing_shortfall")

@@ -15,6 +15,11 @@ CREDENTIAL_HEADERS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
 CREDENTIAL_QUERY = "key"
 """Gemini clients may put the key in the query string."""
 
+RATE_HEADERS = tuple(
+    f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in ("limit", "remaining", "reset")
+)
+"""What is left of a key's minute, on every answer to one that is limited, in OpenAI's words."""
+
 CHAIN_NAMESPACE = "tollgate.chain"
 """Typed metadata: the `PriorityGroupsOverride` that Envoy's cluster specifier reads."""
 
@@ -28,6 +33,7 @@ USAGE_NAMESPACE = "envoy.ai.token_usage"
 """Typed metadata: the `TokenUsage` that Envoy's AI protocol manager reads out of answers."""
 
 META_OWNER = "owner"
+META_LIMITS = "limits"
 META_DIALECT = "dialect"
 META_QUOTE = "quote"
 META_PATHS = "paths"

@@ -106,7 +106,7 @@ def _require_free(address: str, port: int, what: str, how: str) -> None:
 
 @contextlib.contextmanager
 def _sole_user(data: Path) -> Iterator[None]:
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (data / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -164,14 +164,15 @@ def _demo_vendor(settings: Settings) -> Child:
 
 def _worker(settings: Settings, index: int, stop_signal: signal.Signals) -> Child:
     command = [sys.executable, "-m", "extproc.app", "--index", str(index)]
-    command += ["--config", str(settings.config), "--data", str(settings.data), "--redis", settings.redis_url]
+    command += ["--config", str(settings.config), "--data", str(settings.data)]
     name = f"worker-{index}"
-    return Child(name, command, settings.logs / f"{name}.log", settings.run, settings.environment(), stop_signal)
+    environment = {**settings.environment(), "TOLLGATE_REDIS": settings.redis_url}  # anybody may list its arguments
+    return Child(name, command, settings.logs / f"{name}.log", settings.run, environment, stop_signal)
 
 
 def _envoy(settings: Settings) -> Child:
     command = [str(envoy_binary()), "-c", "envoy.yaml", "--log-level", "warning", "--concurrency", "2"]
-    command += ["--disable-hot-restart"]
+    command += ["--disable-hot-restart", "--file-flush-interval-msec", "100"]  # of the journal
     return Child("Envoy", command, settings.logs / "envoy.log", settings.run, settings.environment())
 
 

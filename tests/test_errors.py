@@ -22,6 +22,8 @@ CONTRACT = {
     "MEMBER_QUOTA": (402, Family.BILLING, "insufficient_quota", "member_quota_exceeded", None),
     "TEAM_QUOTA": (402, Family.BILLING, "insufficient_quota", "team_quota_exceeded", None),
     "CONCURRENCY": (429, Family.RATE_LIMIT, "rate_limit_exceeded", "concurrency_limit_reached", None),
+    "REQUESTS_PER_MINUTE": (429, Family.RATE_LIMIT, "rate_limit_exceeded", "requests_per_minute_exceeded", None),
+    "TOKENS_PER_MINUTE": (429, Family.RATE_LIMIT, "rate_limit_exceeded", "tokens_per_minute_exceeded", None),
     "WALLET": (402, Family.BILLING, "insufficient_quota", "billing_shortfall", None),
     "LEDGER_AWAY": (503, Family.UNAVAILABLE, "service_unavailable", "ledger_unavailable", None),
     "INTERNAL": (500, Family.INTERNAL, "internal_error", None, None),
@@ -52,7 +54,8 @@ def test_a_refusal_has_the_status_of_its_family(refusal: Refusal) -> None:
 
 def test_only_what_passes_by_itself_says_when_to_try_again() -> None:
     """A `Retry-After` on an empty wallet or a wrong key would set off retries that cannot succeed."""
-    assert [name for name, r in REFUSALS.items() if r.retry_after_seconds is not None] == ["CONCURRENCY", "LEDGER_AWAY"]
+    passing = ["CONCURRENCY", "REQUESTS_PER_MINUTE", "TOKENS_PER_MINUTE", "LEDGER_AWAY"]
+    assert [name for name, r in REFUSALS.items() if r.retry_after_seconds is not None] == passing
 
 
 def test_only_a_fault_of_ours_may_leave_a_hold_behind() -> None:

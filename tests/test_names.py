@@ -106,6 +106,14 @@ def test_every_answer_carries_the_request_id() -> None:
         assert {"header": PUBLIC_ID, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} in added
 
 
+def test_an_answer_tells_the_limits_of_the_key_and_not_of_the_operator() -> None:
+    """What a vendor says of its own limits is removed; what admit said of the key's is added, if it said anything."""
+    assert VHOST["response_headers_to_remove"] == list(names.RATE_HEADERS)
+    added = {each["header"]["key"]: each["header"]["value"] for each in VHOST["response_headers_to_add"]}
+    for name in names.RATE_HEADERS:
+        assert added[name] == f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:{names.META_LIMITS}:{name})%"
+
+
 def test_a_caller_cannot_choose_what_is_ours() -> None:
     """The inbound request id, our headers and Envoy's own are removed before Envoy reads them."""
     changes = HTTP["early_header_mutation_extensions"][0]["typed_config"]["mutations"]

@@ -22,6 +22,8 @@ from extproc.settings import Settings, load_pepper
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
 
+_PER_MINUTE = "0 for no limit; not given: as the group says."
+
 app = typer.Typer(help="API keys.", no_args_is_help=True)
 
 
@@ -36,6 +38,8 @@ def create(
     cap: Annotated[str, typer.Option(help="Lifetime cap in USD, 0 for none.")] = "0",
     monthly_limit: Annotated[str, typer.Option(help="Limit for each calendar month in USD, 0 for none.")] = "0",
     concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = DEFAULT_MAX_LIVE,
+    requests_per_minute: Annotated[int | None, typer.Option(min=0, help=_PER_MINUTE)] = None,
+    tokens_per_minute: Annotated[int | None, typer.Option(min=0, help=_PER_MINUTE)] = None,
     expires_days: Annotated[int, typer.Option(min=0, help="Days until the key expires, 0 for never.")] = 0,
     config: options.Config = options.CONFIG,
     data: options.Data = options.DATA,
@@ -60,6 +64,8 @@ def create(
         cap_nano=amount(cap, least=0),
         month_limit_nano=amount(monthly_limit, least=0),
         max_live=concurrency,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
         expires_ms=int(expiry.timestamp() * 1000) if expires_days else 0,
     )
 
@@ -140,6 +146,8 @@ def _shown(record: KeyRecord) -> dict[str, object]:
         "cap_nano": record.cap_nano,
         "month_limit_nano": record.month_limit_nano,
         "concurrency": record.max_live,
+        "requests_per_minute": record.requests_per_minute,
+        "tokens_per_minute": record.tokens_per_minute,
         "expires_ms": record.expires_ms,
         "status": record.status.value,
         "revision": record.revision,

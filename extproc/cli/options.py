@@ -13,7 +13,11 @@ Data = Annotated[
 ]
 Redis = Annotated[
     str | None,
-    typer.Option("--redis", envvar="TOLLGATE_REDIS", help="redis:// or unix:// URL; default: the embedded Redis."),
+    typer.Option(
+        "--redis",
+        envvar="TOLLGATE_REDIS",
+        help="redis://, unix://, redis+cluster:// or redis+sentinel:// URL; default: the embedded Redis.",
+    ),
 ]
 Listen = Annotated[str, typer.Option("--listen", envvar="TOLLGATE_LISTEN", help="Address the gateway listens on.")]
 Port = Annotated[int, typer.Option("--port", envvar="TOLLGATE_PORT", min=1, max=65535, help="Port of the gateway.")]

@@ -74,7 +74,7 @@ async def _serve(settings: Settings, json: bool) -> None:
             for note in loaded.notes:
                 _say(f"note: {note}")
             _say(f"{settings.workers} workers; revision {loaded.catalog.revision}.")
-            _say(f"Start Envoy in {settings.run}:  envoy -c envoy.yaml")
+            _say(f"Start Envoy in {settings.run}:  envoy -c envoy.yaml --file-flush-interval-msec 100")
         await deployment.run_until_stopped(children, lambda: _say("\nStopping."))
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from extproc.errors import LedgerUnavailable, TollgateError
 from extproc.settings import Settings, make_settings
+from extproc.store.address import printable
 from extproc.store.connection import Connection
 
 T = TypeVar("T")
@@ -25,4 +26,4 @@ def with_redis(data: Path, redis_url: str | None, work: Callable[[Connection, Se
         return asyncio.run(connected())
     except LedgerUnavailable as error:
         hint = "Is `tollgate up` running? Else name your Redis with --redis."
-        raise TollgateError(f"no answer at {settings.redis_url} ({error}).\n{hint}") from error
+        raise TollgateError(f"no answer at {printable(settings.redis_url)} ({error}).\n{hint}") from error

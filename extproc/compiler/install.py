@@ -61,9 +61,9 @@ def install(folder: Path, files: Mapping[str, str]) -> None:
     What is there already is left alone: a file that did not change is not loaded again.
     """
     with TemporaryDirectory(prefix=".candidate-", dir=folder) as aside:
-        candidate = Path(aside)
+        candidate = Path(aside) / "run"  # Envoy opens the journal beside it even to validate
         for path, text in files.items():
-            (candidate / path).parent.mkdir(exist_ok=True)
+            (candidate / path).parent.mkdir(parents=True, exist_ok=True)
             (candidate / path).write_text(text)
         validate(candidate)
         for path in files:

@@ -1,25 +1,43 @@
-"""Checked specs → the frozen catalog, with a revision that names what it says."""
+"""Checked specs → the frozen catalog, and the revision that names what the files say."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from decimal import Decimal
 
+from extproc.config.document import Value
 from extproc.config.schema import ChannelSpec, GroupSpec, ModelSpec
 from extproc.core.catalog import Catalog, Channel, Group, Member, Model
 
 _REVISION_DIGITS = 12
 
 
+def revision_of(files: Mapping[str, Value]) -> str:
+    """The first 12 hex digits of a SHA-256 over what the files say, which must be free of faults.
+
+    Comments, layout, the order of keys, the folder and the environment do not count, so that a commit has the same
+    revision wherever it is read. Nor do defaults that are not written: they are Tollgate's, and may change with it.
+    """
+    canonical = json.dumps(files, default=_shortest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:_REVISION_DIGITS]
+
+
+def _shortest(number: Decimal) -> int | str:
+    """The same for 2, 2.0 and 0.2e1."""
+    return int(number) if number == int(number) else str(number.normalize())
+
+
 def build_catalog(
-    channels: Mapping[str, ChannelSpec], groups: Mapping[str, GroupSpec], models: Mapping[str, ModelSpec]
+    revision: str,
+    channels: Mapping[str, ChannelSpec],
+    groups: Mapping[str, GroupSpec],
+    models: Mapping[str, ModelSpec],
 ) -> Catalog:
     """The catalog of these channels; a group's members and models are those that they leave it."""
     built_channels = {name: _channel(name, spec) for name, spec in channels.items()}
     built_groups = {name: _group(name, spec, built_channels) for name, spec in groups.items()}
     built_models = {name: _model(name, spec) for name, spec in models.items()}
-    return Catalog.of(_revision(built_channels, built_groups, built_models), built_channels, built_models, built_groups)
+    return Catalog.of(revision, built_channels, built_models, built_groups)
 
 
 def _channel(name: str, spec: ChannelSpec) -> Channel:
@@ -38,25 +56,5 @@ def _group(name: str, spec: GroupSpec, channels: Mapping[str, Channel]) -> Group
         if member.channel in channels
     )
     served = frozenset(model for member in members for model in member.channel.models)
-    return Group(name, spec.multiplier, served if spec.models is None else served & frozenset(spec.models), members)
-
-
-def _revision(channels: Mapping[str, Channel], groups: Mapping[str, Group], models: Mapping[str, Model]) -> str:
-    """The first 12 hex digits of a SHA-256 over what the catalog says.
-
-    Comments, layout, the order of keys, the folder and the files' times do not count, so equal configurations have
-    equal revisions wherever they are. What the environment changes does count: a base URL with another port, or an
-    optional channel that is left out because its credential is not set.
-    """
-    content: dict[str, Any] = {
-        "channels": {name: asdict(channel) for name, channel in channels.items()},
-        "models": {name: asdict(model) for name, model in models.items()},
-        "groups": {name: _canonical(group) for name, group in groups.items()},
-    }
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:_REVISION_DIGITS]
-
-
-def _canonical(group: Group) -> dict[str, Any]:
-    members = [[member.channel.name, member.priority, member.weight] for member in group.members]
-    return {"multiplier_ppm": group.multiplier_ppm, "models": sorted(group.models), "members": members}
+    models = served if spec.models is None else served & frozenset(spec.models)
+    return Group(name, spec.multiplier, models, members, spec.requests_per_minute or 0, spec.tokens_per_minute or 0)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from extproc.config.build import build_catalog
+from extproc.config.build import build_catalog, revision_of
 from extproc.config.schema import ChannelSpec, GroupSpec, ModelSpec, Scope
 from extproc.config.secrets import SecretMissing, read_secret
 from extproc.config.section import Section
@@ -41,7 +41,18 @@ def load(folder: Path, env: Mapping[str, str], *, require_credentials: bool = Tr
     left = {name: spec for name, spec in files.channels.specs.items() if name not in left_out}
     notes = [f"channel {name} is left out: {why}" for name, why in left_out.items()]
     notes += [f"group {name} has no channel left" for name in empty]
-    return Loaded(build_catalog(left, files.groups.specs, files.models.specs), notes)
+    return Loaded(build_catalog(files.revision(), left, files.groups.specs, files.models.specs), notes)
+
+
+def load_as_written(folder: Path) -> Catalog:
+    """What the files say, with every channel and with the variables in base URLs left as they are.
+
+    So it needs no environment, and is the same wherever it is read. Raises ConfigError with one line per problem.
+    """
+    files = _Files(folder)
+    files.check(None)
+    files.raise_problems()
+    return build_catalog(files.revision(), files.channels.specs, files.groups.specs, files.models.specs)
 
 
 class _Files:
@@ -51,9 +62,10 @@ class _Files:
         self.channels = Section(folder, ChannelSpec)
         self.groups = Section(folder, GroupSpec)
         self.models = Section(folder, ModelSpec)
+        self._sections = (self.channels, self.groups, self.models)
 
-    def check(self, env: Mapping[str, str]) -> None:
-        """Check every entry, its references, and that each model of a group is served there."""
+    def check(self, env: Mapping[str, str] | None) -> None:
+        """Check every entry, its references, and that each model of a group is served there; see `Scope` for None."""
         scope = Scope(env, channels=self.channels.names, models=self.models.names)
         self.channels.check(scope)
         self.groups.check(scope)
@@ -82,10 +94,13 @@ class _Files:
             self.groups.report((), f"no group has a channel left, without {', '.join(left_out)}: set a credential")
         return empty
 
+    def revision(self) -> str:
+        """The name of what the files say, once there are no problems."""
+        return revision_of({each.key: (each.document.values or {})[each.key] for each in self._sections})
+
     def raise_problems(self) -> None:
         """ConfigError with all of them, by file and line, if there are any."""
-        sections = (self.channels, self.groups, self.models)
-        problems = [problem for section in sections for problem in section.document.problems]
+        problems = [problem for section in self._sections for problem in section.document.problems]
         if problems:
             problems.sort(key=lambda problem: (problem.file, problem.line))
             raise ConfigError("\n".join(map(str, problems)))

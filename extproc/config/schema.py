@@ -32,9 +32,12 @@ _VENDOR_MODEL = re.compile(r"[A-Za-z0-9@][A-Za-z0-9._/:@+-]*")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a file may refer to. Names are None when their file cannot be read: then any name will do."""
+    """What a file may refer to. Names are None when their file cannot be read: then any name will do.
 
-    env: Mapping[str, str]
+    Without an environment no base URL is filled in, nor checked.
+    """
+
+    env: Mapping[str, str] | None
     channels: Collection[str] | None
     models: Collection[str] | None
 
@@ -80,7 +83,8 @@ def _credential(value: object) -> SecretRef:
 
 
 def _base_url(template: str, info: ValidationInfo) -> str:
-    return read_base_url(template, _scope(info).env)
+    env = _scope(info).env
+    return template if env is None else read_base_url(template, env)
 
 
 def _vendor_model(name: str) -> str:
@@ -204,7 +208,10 @@ class MemberSpec(Spec):
 
 
 class GroupSpec(EntrySpec):
-    """An entry of `groups.yaml`; without `models` it has all that its channels serve."""
+    """An entry of `groups.yaml`; without `models` it has all that its channels serve.
+
+    The limits per minute hold for each of its keys, unless the key has its own.
+    """
 
     kind = "group"
     names = _PLAIN_NAME
@@ -212,6 +219,8 @@ class GroupSpec(EntrySpec):
 
     multiplier: Annotated[int, BeforeValidator(_multiplier)] = ONE
     models: list[KnownModel] | None = Field(default=None, min_length=1)
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
     channels: list[MemberSpec] = Field(min_length=1)
 
     @model_validator(mode="after")

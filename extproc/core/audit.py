@@ -5,15 +5,19 @@ used of an account     = Σ the costs of the usage entries whose record names it
 held of an account     = Σ the amounts of the live holds on it
 live of a key          = the number of its live holds
 cost in a record       = its usage × rates × multiplier; of a partial or estimated one at most the hold
+rates, multiplier …    = those of the configuration that its revision names
 the costs of one id    = the cost of its last record: no request was charged twice
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
+from extproc.core.catalog import Catalog, Operation
+from extproc.core.chain import attempt_over
 from extproc.core.ledger import HOLD_MS, KEEP_MS, Account, AccountKind, Balance, State, UsageEntry
 from extproc.core.pricing import cost_nano
+from extproc.core.quote import Line, line_of
 from extproc.core.record import UsageRecord
 
 REMEMBERED_MS = HOLD_MS + 2 * KEEP_MS
@@ -55,15 +59,50 @@ class Snapshot:
     put_in_nano: Mapping[str, int]
 
 
-class Tally:
-    """What the log of one bucket adds up to. Keeps two numbers per account, and one per request of the last days."""
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What the configurations say that the terms in a record must be.
 
-    def __init__(self) -> None:
+    `catalog` finds the configuration of a revision; records whose revision it does not know are only counted, in
+    `unknown`. `operations` are by name.
+    """
+
+    catalog: Callable[[str], Catalog | None]
+    operations: Mapping[str, Operation]
+    unknown: Counter[str] = field(default_factory=Counter)
+
+    def differences(self, entry: UsageEntry, record: UsageRecord) -> Iterator[Difference]:
+        """Whether the terms of a settled record are those of its revision."""
+        catalog = self.catalog(record.revision)
+        if catalog is None:
+            self.unknown[record.revision] += 1
+            return
+        line = self._line(catalog, record)
+        expected, found = _terms(line) if line else f"none in {record.revision}", _terms(record)
+        if expected != found:
+            yield Difference(entry.owner, f"request {entry.hold_id} terms", expected, found)
+
+    def _line(self, catalog: Catalog, record: UsageRecord) -> Line | None:
+        operation = self.operations.get(record.operation)
+        if operation is None or record.channel is None:
+            return None
+        attempt = attempt_over(catalog, record.group, record.channel, record.model, operation)
+        return line_of(attempt, operation) if attempt else None
+
+
+class Tally:
+    """What the log of one bucket adds up to. Keeps two numbers per account, and one per request of the last days.
+
+    Without `prices` the terms in records are taken as they are.
+    """
+
+    def __init__(self, prices: Prices | None = None) -> None:
         self.owners: dict[Account, str] = {}
         self.records = 0
         self._used_nano: Counter[Account] = Counter()
         self._charged: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._differences: list[Difference] = []
+        self._prices = prices
 
     def expect(self, owner: str, accounts: Iterable[Account]) -> None:
         """These accounts are the owner's, and must be looked at."""
@@ -80,6 +119,8 @@ class Tally:
         if record is not None:
             self.expect(entry.owner, record.accounts)
             self._used_nano.update(dict.fromkeys(record.accounts, entry.cost_nano))
+            if self._prices is not None:
+                self._differences += self._prices.differences(entry, record)
 
     def differences(self, found: Snapshot) -> list[Difference]:
         """All that is wrong with the log up to the moment of this snapshot, and with the sums in it."""
@@ -132,3 +173,9 @@ def _price(state: State, record: UsageRecord) -> int:
         return 0
     cost = cost_nano(record.usage, record.rates, record.multiplier_ppm)
     return cost if state is State.REPORTED else min(cost, record.hold_nano)
+
+
+def _terms(of: Line | UsageRecord) -> str:
+    """In nano-USD per million tokens of each class, and millionths."""
+    rates = ", ".join(f"{name} {nano}" for name, nano in asdict(of.rates).items()) if of.rates else "none"
+    return f"{of.vendor_model} at {rates} × {of.multiplier_ppm}"

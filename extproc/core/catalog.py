@@ -79,12 +79,17 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What a key is bound to: which models, over which channels, at which multiplier (in millionths)."""
+    """What a key is bound to: which models, over which channels, at which multiplier (in millionths).
+
+    The limits per minute are those of each key that has none of its own, 0 for none.
+    """
 
     name: str
     multiplier_ppm: int
     models: frozenset[str]
     members: tuple[Member, ...]
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,17 @@ def build_chain(
     return tuple(islice(_first_of_each_channel(attempts), MAX_ATTEMPTS))
 
 
+def attempt_over(
+    catalog: Catalog, group_name: str, channel_name: str, model_name: str, operation: Operation
+) -> Attempt | None:
+    """The attempt that this group puts into a chain for this channel; None when it puts none."""
+    group, model = catalog.groups.get(group_name), catalog.models.get(model_name)
+    if group is None or model is None or model_name not in group.models or (operation.output and not model.generates):
+        return None
+    serving = _serving(group, model_name, operation.dialect)
+    return next((_attempt(group, model, member) for member in serving if member.channel.name == channel_name), None)
+
+
 def _serving(group: Group, model_name: str, dialect: Dialect) -> Iterator[Member]:
     for member in group.members:
         if member.channel.dialect is dialect and model_name in member.channel.models:
@@ -66,8 +77,12 @@ def _attempts(group: Group, model: Model, dialect: Dialect, draw: random.Random)
     ordered = sorted(_serving(group, model.name, dialect), key=lambda member: member.priority)
     for _, equals in groupby(ordered, key=lambda member: member.priority):
         for member in _by_weight(list(equals), draw):
-            channel = member.channel
-            yield Attempt(channel, group.name, group.multiplier_ppm, model.rates, channel.models[model.name])
+            yield _attempt(group, model, member)
+
+
+def _attempt(group: Group, model: Model, member: Member) -> Attempt:
+    channel = member.channel
+    return Attempt(channel, group.name, group.multiplier_ppm, model.rates, channel.models[model.name])
 
 
 def _by_weight(members: list[Member], draw: random.Random) -> list[Member]:

@@ -9,25 +9,24 @@
     2xx of an operation that is free                        RELEASED             nothing
     anything else: an error, our own answer, no answer      RELEASED             nothing
 
-"What was delivered" is the input as the vendor counted it where a cut stream still told, else as estimated; and the
-output as far as it was counted, but no less than the bytes that reached the caller amount to.
+"What was delivered" is the input as the vendor counted it where a cut stream still told, else as estimated, at the
+price of cached input where it may have been in the vendor's cache; and the output as far as it was counted, but no
+less than the bytes that reached the caller amount to. By how much is learned from the first line, and frozen in the
+quote: whoever reports, and how often, concludes the same. Hidden reasoning has no bytes, so it is not charged unless
+it was counted.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from extproc.core.learned import Kind, Part
 from extproc.core.ledger import State
 from extproc.core.pricing import Usage, cost_nano
-from extproc.core.quote import Line, Quote
+from extproc.core.quote import Line, Quote, answer_part
 
-BYTES_PER_OUTPUT_TOKEN = {
-    ("openai.chat", True): 240,
-    ("openai.responses", True): 260,
-    ("anthropic.messages", True): 40,
-    ("gemini.generate", True): 20,
-}
-"""Bytes of a stream per output token: events of the OpenAI APIs carry one token each, the others several."""
-
-BYTES_PER_UNARY_TOKEN = 5
+SURELY_UNCACHED_TOKENS = 512
+"""OpenAI caches prompts of 1,024 tokens and more by itself (its guide to prompt caching); estimates are low."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,26 @@ def conclude(quote: Quote, report: Report) -> Verdict:
     return _verdict(State.PARTIAL if report.usage or not report.clean else State.ESTIMATED, quote, delivered, line)
 
 
+class Lesson(NamedTuple):
+    """So many tokens of this kind had so many bytes."""
+
+    kind: Kind
+    tokens: int
+    size_bytes: int
+
+
+def lessons(quote: Quote, report: Report) -> Iterator[Lesson]:
+    """What a request teaches that ended cleanly, its usage whole. A prompt with attachments teaches nothing."""
+    usage = report.usage
+    if not (usage and report.usage_whole and report.clean):
+        return
+    if quote.text_bytes:
+        yield Lesson(Kind(quote.operation, Part.PROMPT, quote.model), usage.input_tokens, quote.text_bytes)
+    if quote.generates:
+        kind = Kind(quote.operation, answer_part(quote.stream), quote.model)
+        yield Lesson(kind, usage.output_tokens - usage.reasoning_tokens, report.sent_bytes)
+
+
 def _verdict(state: State, quote: Quote, usage: Usage, line: Line) -> Verdict:
     cost = cost_nano(usage, line.rates, line.multiplier_ppm)
     return Verdict(state, cost if state is State.REPORTED else min(cost, quote.hold_nano), usage, line)
@@ -78,15 +97,21 @@ def _verdict(state: State, quote: Quote, usage: Usage, line: Line) -> Verdict:
 
 def _delivered(quote: Quote, report: Report) -> Usage:
     counted = report.usage or Usage()
-    per_token = BYTES_PER_OUTPUT_TOKEN.get((quote.operation, quote.stream), BYTES_PER_UNARY_TOKEN)
-    sent_tokens = report.sent_bytes // per_token if quote.generates else 0
+    if not counted.input_tokens:
+        counted = replace(counted, input_tokens=quote.input_tokens, cache_read_tokens=_perhaps_cached(quote))
+    sent_tokens = quote.output.tokens(report.sent_bytes, whole=report.clean) if quote.generates else 0
     return Usage.of(
-        counted.input_tokens or quote.input_tokens,
+        counted.input_tokens,
         counted.cache_read_tokens,
         counted.cache_write_tokens,
         max(counted.output_tokens, sent_tokens),
         counted.reasoning_tokens,
     )
+
+
+def _perhaps_cached(quote: Quote) -> int:
+    """In doubt for the caller: what the vendor may have read from its cache is taken to have been."""
+    return 0 if quote.input_tokens < SURELY_UNCACHED_TOKENS else quote.input_tokens
 
 
 def _free(line: Line) -> bool:

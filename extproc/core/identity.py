@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote_plus
 
+from extproc.core.catalog import Group
 from extproc.core.ledger import DEFAULT_MAX_LIVE, Account, AccountKind
 from extproc.errors import INVALID_KEY, KEY_DISABLED, KEY_EXPIRED, Refusal
 from extproc.names import CREDENTIAL_QUERY
@@ -32,7 +33,8 @@ class KeyRecord:
 
     The `owner` pays. A key of a team names the `team`, and the `member` whose quota counts if it is somebody's own.
     `cap_nano` is the key's lifetime cap, `month_limit_nano` its limit for each calendar month, 0 for none; `max_live`
-    how many requests it may have under way at once. `expires_ms` is Unix time, 0 for never.
+    how many requests it may have under way at once. Its limits per minute are 0 for none, None for its group's.
+    `expires_ms` is Unix time, 0 for never.
     """
 
     key_id: str
@@ -46,6 +48,8 @@ class KeyRecord:
     cap_nano: int = 0
     month_limit_nano: int = 0
     max_live: int = DEFAULT_MAX_LIVE
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
     expires_ms: int = 0
     status: KeyStatus = KeyStatus.ACTIVE
     revision: int = 1
@@ -54,6 +58,14 @@ class KeyRecord:
     def groups(self) -> tuple[str, ...]:
         """The key's group first, then its fallback groups."""
         return (self.group, *self.fallback_groups)
+
+    def per_minute(self, group: Group) -> tuple[int, int]:
+        """How many requests and tokens it may ask for in a minute: its own limits, else its group's; 0 for none."""
+        requests, tokens = self.requests_per_minute, self.tokens_per_minute
+        return (
+            group.requests_per_minute if requests is None else requests,
+            group.tokens_per_minute if tokens is None else tokens,
+        )
 
     @property
     def quotas(self) -> tuple[Account, ...]:

@@ -35,6 +35,8 @@ from enum import IntEnum, StrEnum
 from typing import Protocol
 from zlib import crc32
 
+from extproc.core.rate import NO_LIMIT, Draw, Level
+
 HOLD_MS = 3_720_000
 """How long a hold may live: two minutes more than `max_stream_duration` in `envoy/envoy.yaml`."""
 
@@ -126,6 +128,8 @@ class Outcome(StrEnum):
     KEY_DISABLED = "key_disabled"
     KEY_STALE = "key_stale"
     CONCURRENCY = "concurrency"
+    REQUESTS_PER_MINUTE = "requests_per_minute"
+    TOKENS_PER_MINUTE = "tokens_per_minute"
     KEY_QUOTA = "key_quota"
     KEY_MONTH = "key_month"
     MEMBER_QUOTA = "member_quota"
@@ -160,8 +164,8 @@ class Hold:
     """A request for `amount_nano` on all of `accounts`. `hold_id` is Envoy's request id.
 
     `month_limit_nano` is the limit of the key's month, which no account keeps: it is the key's, and may change within
-    the month. `max_live` is how many holds of the key may be live at once. `record` is opaque to the ledger: what the
-    sweeper writes into the usage log if the hold expires.
+    the month. `max_live` is how many holds of the key may be live at once, `requests` and `tokens` what it draws of the
+    key's minute. `record` is opaque to the ledger: what the sweeper writes into the usage log if the hold expires.
     """
 
     hold_id: str
@@ -175,6 +179,8 @@ class Hold:
     record: str = ""
     month_limit_nano: int = UNLIMITED
     max_live: int = DEFAULT_MAX_LIVE
+    requests: Draw = NO_LIMIT
+    tokens: Draw = NO_LIMIT
 
     def default_limit_nano(self, account: Account) -> int:
         """The limit of an account that has none of its own: 0 unless it is a month."""
@@ -183,15 +189,23 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class HoldResult:
-    """`available_nano` is what the refusing account had left, where one refused for money."""
+    """`available_nano` is what the refusing account had left, where one refused for money.
+
+    `requests` and `tokens` are what is left of the key's minute now, where it is limited.
+    """
 
     outcome: Outcome
     available_nano: int | None = None
+    requests: Level | None = None
+    tokens: Level | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """One report of how a request ended: RELEASED with cost 0, or a settled state with its cost."""
+    """One report of how a request ended: RELEASED with cost 0, or a settled state with its cost.
+
+    `tokens_back_us` is what the first end of a hold gives back of the key's minute, see `Draw.back_us`.
+    """
 
     hold_id: str
     owner: str
@@ -202,6 +216,7 @@ class End:
     deadline_ms: int
     reporter: str
     record: str = ""
+    tokens_back_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,4 +357,8 @@ class Ledger(Protocol):
 
     async def balance(self, owner: str, account: Account) -> Balance:
         """The sums of one account."""
+        ...
+
+    async def state(self, owner: str, hold_id: str) -> State:
+        """The state a hold is in, ABSENT also when it is no longer remembered."""
         ...

@@ -4,6 +4,7 @@ Each verb reads, checks in the fixed order of precedence, and then only writes. 
 the one in Redis does some time after `KEEP_MS`; up to then the two answer alike.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 
 from extproc.core.identity import KeyRecord, KeyStatus
@@ -30,6 +31,15 @@ from extproc.core.ledger import (
     bucket_of,
 )
 from extproc.core.money import MAX_ACCOUNT_NANO
+from extproc.core.rate import WINDOW_US
+
+
+@dataclass(slots=True)
+class _Minute:
+    """When the buckets of a key's minute will be empty, in µs."""
+
+    requests_us: int = 0
+    tokens_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,7 @@ class MemoryLedger:
         self.wallet_log: dict[str, list[WalletEntry]] = {}
         self._keys: dict[tuple[int, str], KeyRecord] = {}
         self._holds: dict[tuple[int, str], _Kept] = {}
+        self._minutes: defaultdict[tuple[int, str], _Minute] = defaultdict(_Minute)
         self._balances: dict[tuple[int, Account], Balance] = {}
 
     def put_key(self, key: KeyRecord) -> None:
@@ -64,14 +75,19 @@ class MemoryLedger:
     async def hold(self, hold: Hold) -> HoldResult:
         """Take the amount out of every account, or out of none."""
         bucket = bucket_of(hold.owner)
-        checks = (self._repetition, self._key_refusal, self._crowd, self._shortfall)
+        checks = (self._repetition, self._key_refusal, self._crowd, self._haste, self._shortfall)
         refusal = next((refusal for check in checks if (refusal := check(bucket, hold)) is not None), None)
         if refusal is not None:
-            return refusal
+            return self._with_levels(refusal, bucket, hold)
         # After this point the hold must succeed.
         self._holds[bucket, hold.hold_id] = _Kept(hold, State.HELD)
         self._move(bucket, hold.accounts, held_nano=hold.amount_nano)
-        return HoldResult(Outcome.HELD)
+        minute, now_us = self._minutes[bucket, hold.key_id], hold.now_ms * 1000
+        if hold.requests.us:
+            minute.requests_us = max(minute.requests_us, now_us) + hold.requests.us
+        if hold.tokens.us:
+            minute.tokens_us = max(minute.tokens_us, now_us) + hold.tokens.us
+        return self._with_levels(HoldResult(Outcome.HELD), bucket, hold)
 
     async def end(self, end: End) -> EndResult:
         """Report an end: settle or release."""
@@ -85,6 +101,7 @@ class MemoryLedger:
         # After this point the end must succeed.
         if known.state is State.HELD and known.asked is not None:
             self._move(bucket, known.asked.accounts, held_nano=-known.asked.amount_nano)
+            self._minutes[bucket, known.asked.key_id].tokens_us -= end.tokens_back_us
         self._move(bucket, end.accounts, used_nano=more_nano)
         self._holds[bucket, end.hold_id] = replace(known, state=end.state, charged_nano=end.cost_nano)
         self.usage_log.append(
@@ -130,6 +147,10 @@ class MemoryLedger:
         """The sums of one account."""
         return self._balances.get((bucket_of(owner), account), Balance())
 
+    async def state(self, owner: str, hold_id: str) -> State:
+        """The state a hold is in."""
+        return self._holds.get((bucket_of(owner), hold_id), _Kept()).state
+
     def _enter(self, owner: str, new: NewEntry) -> EntryResult:
         wallet = Account(AccountKind.WALLET, owner)
         limit_nano = self._balances.get((bucket_of(owner), wallet), Balance()).limit_nano
@@ -172,6 +193,23 @@ class MemoryLedger:
         kept = (kept for (place, _), kept in self._holds.items() if place == bucket and kept.state is State.HELD)
         live = sum(1 for one in kept if one.asked is not None and one.asked.key_id == hold.key_id)
         return HoldResult(Outcome.CONCURRENCY) if live >= hold.max_live else None
+
+    def _haste(self, bucket: int, hold: Hold) -> HoldResult | None:
+        """What is larger than a whole minute passes when nothing else was asked for lately."""
+        minute, now_us = self._minutes[bucket, hold.key_id], hold.now_ms * 1000
+        draws = (
+            (Outcome.REQUESTS_PER_MINUTE, hold.requests, minute.requests_us),
+            (Outcome.TOKENS_PER_MINUTE, hold.tokens, minute.tokens_us),
+        )
+        for refusal, draw, empty_at_us in draws:
+            if draw.us and max(empty_at_us - now_us, 0) + min(draw.us, WINDOW_US) > WINDOW_US:
+                return HoldResult(refusal)
+        return None
+
+    def _with_levels(self, result: HoldResult, bucket: int, hold: Hold) -> HoldResult:
+        minute, now_us = self._minutes[bucket, hold.key_id], hold.now_ms * 1000
+        requests = hold.requests.level(minute.requests_us, now_us)
+        return replace(result, requests=requests, tokens=hold.tokens.level(minute.tokens_us, now_us))
 
     def _shortfall(self, bucket: int, hold: Hold) -> HoldResult | None:
         """Unlimited ends at what can be counted exactly. What costs nothing needs nothing, not even a balance of 0."""

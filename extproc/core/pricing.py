@@ -41,6 +41,11 @@ class Usage:
         write = min(max(0, cache_write), whole_in - read)
         return cls(whole_in, read, write, whole_out, min(max(0, reasoning), whole_out))
 
+    @property
+    def total_tokens(self) -> int:
+        """Every token once."""
+        return self.input_tokens + self.output_tokens
+
 
 @dataclass(frozen=True, slots=True)
 class Rates:

@@ -35,6 +35,9 @@ _GEMINI_VERBS = {
     "batchEmbedContents": BATCH_EMBED,
     "countTokens": COUNT_TOKENS,
 }
+OPERATIONS = {each.name: each for each in (*(each for each, _ in _FIXED.values()), *_GEMINI_VERBS.values())}
+"""Every operation by its name."""
+
 _TELLING_HEADERS = {
     "anthropic-version": Dialect.ANTHROPIC,
     "x-goog-api-key": Dialect.GEMINI,

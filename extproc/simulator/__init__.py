@@ -12,6 +12,7 @@ before is the vendor's name (`/a/v1/chat/completions` is vendor `a`; a version s
 | `/messages`, `/messages/count_tokens` | Anthropic |
 | `/models/{model}:generateContent`, `:streamGenerateContent`, `:embedContent`, `:batchEmbedContents`, `:countTokens` | Gemini |
 | GET `/_sim/received?vendor=a&since=N` | what was received, oldest first, those with `seq` above N; DELETE empties it |
+| GET `/_sim/paused` | how many answers wait at their `pause_at`; POST `/_sim/resume` lets them go on |
 | GET `/_sim/totals` | requests and token sums by model, over all answers that said their usage to the end |
 
 Answers are the words `w0 w1 w2 …`, one per chunk, whatever was asked; output caps such as `max_tokens` are not
@@ -31,6 +32,7 @@ applied. How an answer goes is scripted by the request, in two places that are m
 | `retry_after` | | seconds, sent as `retry-after` with an error |
 | `reset_after` | | TCP reset after N chunks, 0: after the headers, -1: before them; half of an answer in one piece is sent |
 | `close_after` | | the same with FIN, and the answer's end missing |
+| `pause_at` | | wait there until told to go on: -1 before the headers, N after N chunks (of an answer in one piece: after its first half), more than there are: after all but the mark of the message's end, which an answer in one piece has not |
 | `no_usage` | false | leave the usage out |
 | `usage` | | `input` (words of the prompt, at least 1), `output` (= `chunks`), `cached`, `cache_write`, `reasoning` (0). Inclusive: the cached classes are part of input, reasoning is part of output. Each vendor's answer words it its own way; what a vendor has no word for is dropped (`cache_write` in Gemini; embeddings know input alone) |
 | `word_bytes` | 0 | pad each word to that size |

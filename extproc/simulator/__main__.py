@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import uvloop
 
 from extproc.simulator.server import Simulator
+
+RECEIVED_VARIABLE = "SIMULATOR_RECEIVED"
 
 
 async def _serve(host: str, port: int, received_file: Path | None) -> None:
@@ -27,7 +30,13 @@ def main() -> None:
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9100)
-    parser.add_argument("--received", type=Path, metavar="FILE", help="append a line of JSON per ended request")
+    parser.add_argument(
+        "--received",
+        type=Path,
+        metavar="FILE",
+        default=os.environ.get(RECEIVED_VARIABLE),
+        help=f"append a line of JSON per write of an answer and per end (default: ${RECEIVED_VARIABLE})",
+    )
     args = parser.parse_args()
     try:
         uvloop.run(_serve(args.host, args.port, args.received))

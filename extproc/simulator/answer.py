@@ -89,17 +89,19 @@ def texts_of(content: Content) -> list[str]:
 def whole(
     script: Script, payload: Mapping[str, Any] | list[Any], *, status: int = 200, headers: Headers = ()
 ) -> Answer:
-    """A JSON answer in one piece; the first half only, if the script breaks it off."""
+    """A JSON answer in one piece; in two halves if the script breaks it off or pauses between them."""
     body = encode(payload)
     padding = b" " * (script.body_bytes - len(body))
     body = body[:-1] + padding + body[-1:]
-    sent = body[: len(body) // 2] if script.cut_after else body
+    halved = bool(script.cut_after or script.pause_at)
+    middle = len(body) // 2 if halved else len(body)
+    pieces = body[:middle], body[middle:]
     return Answer(
         status=status,
         headers=(("content-type", "application/json"), *headers),
         opening=b"",
-        frames=lambda _start, _stop: sent,
-        count=1,
+        frames=lambda start, stop: b"".join(pieces[start:stop]),
+        count=2 if halved else 1,
         closing=b"",
         length=len(body),
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from extproc.simulator.answer import Answer
+from extproc.simulator.gate import Gate
 from extproc.simulator.received import Ended
 from extproc.simulator.script import Script
 
@@ -16,13 +17,23 @@ _LARGEST_WRITE_BYTES = 64 * 1024
 _BEFORE_RESET_S = 0.02
 
 
+def _nobody(_chunks: int) -> None:
+    """Nobody wants to know."""
+
+
 class Reply(Struct, frozen=True):
-    """An answer and its complete response head; `finish(ended, chunks)` is called once, when it has ended."""
+    """An answer and its complete response head.
+
+    `finish(ended, chunks)` is called once, when it has ended; `wrote(chunks)` after each write, the head being out.
+    `gate` is where it waits if its script says so.
+    """
 
     head: bytes
     answer: Answer
     script: Script
     finish: Callable[[Ended, int], None]
+    wrote: Callable[[int], None] = _nobody
+    gate: Gate = Gate()
 
 
 class Exchange:
@@ -40,7 +51,11 @@ class Exchange:
         self._delay_ms = reply.script.delay_ms
         self._on_written = on_written
         cut = reply.script.cut_after
-        self._stop = self._answer.count if cut is None else min(cut, self._answer.count)
+        most = self._answer.count if self._answer.length is None else 1
+        self._stop = self._answer.count if cut is None else min(cut, most)
+        pause = reply.script.pause_at
+        self._pause_at = None if pause is None else min(pause, self._answer.count + 1)
+        self._next: Callable[[], None] | None = None
         self._written = 0
         self._frames_per_write = 0
         self._pending: list[bytes] = []
@@ -51,7 +66,7 @@ class Exchange:
 
     def start(self) -> None:
         """Begin; may end before it returns."""
-        self._after(self._reply.script.first_delay_ms, self._send_head)
+        self._after(self._reply.script.first_delay_ms, lambda: self._pause(-1, self._send_head))
 
     def pause(self) -> None:
         """The transport's buffer is full."""
@@ -68,6 +83,8 @@ class Exchange:
         """The connection is lost: stop, if it has not ended yet."""
         if self._timer:
             self._timer.cancel()
+        if self._next:
+            self._reply.gate.leave(self._next)
         self._end("client_gone")
 
     def _after(self, delay_ms: float, step: Callable[[], None]) -> None:
@@ -77,10 +94,20 @@ class Exchange:
         else:
             step()
 
+    def _pause(self, place: int, step: Callable[[], None]) -> None:
+        """Go on with `step`; if the script says to wait here, when the gate opens."""
+        if self._pause_at != place:
+            step()
+            return
+        self._flush()
+        self._next = step
+        self._reply.gate.wait(step)
+
     def _flush(self) -> None:
         if self._pending:
             self._transport.write(b"".join(self._pending))
             self._pending.clear()
+            self._reply.wrote(self._written)
 
     def _push(self, data: bytes) -> None:
         if self._answer.length is not None:
@@ -93,7 +120,7 @@ class Exchange:
             self._break_off()
             return
         self._pending.append(self._reply.head)
-        self._after(self._reply.script.header_then_delay_ms, self._send_opening)
+        self._after(self._reply.script.header_then_delay_ms, lambda: self._pause(0, self._send_opening))
 
     def _send_opening(self) -> None:
         if self._reply.script.cut_after == 0:
@@ -107,10 +134,17 @@ class Exchange:
             self._is_due = True
             return
         stop = min(self._stop, self._written + (1 if self._delay_ms else self._batch()))
+        if self._pause_at is not None and self._written < self._pause_at:
+            stop = min(stop, self._pause_at)
         if stop > self._written:
             self._push(self._answer.frames(self._written, stop))
-        self._written = stop
-        if stop == self._stop:
+            self._written = stop
+            self._pause(stop, self._go_on)
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._written == self._stop:
             self._send_closing()
         else:
             self._flush()
@@ -129,7 +163,15 @@ class Exchange:
             return
         self._push(self._answer.closing)
         if self._answer.length is None:
-            self._pending.append(b"0\r\n\r\n")
+            self._pause(self._answer.count + 1, self._send_end)
+        else:
+            self._finish()
+
+    def _send_end(self) -> None:
+        self._pending.append(b"0\r\n\r\n")
+        self._finish()
+
+    def _finish(self) -> None:
         self._flush()
         self._end("clean" if self._answer.status == 200 else "error")
         self._on_written()

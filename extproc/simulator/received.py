@@ -1,5 +1,6 @@
 """What the simulator received and did, in memory, bounded in number and in bytes."""
 
+import os
 from collections import deque
 from typing import IO, Any, Literal
 
@@ -20,8 +21,9 @@ class Received(Struct):
 
     `path` has the query; `body` is None above 64 KiB. `usage` is what the answer costs in inclusive numbers, None
     for errors and for what is free; it counts in the totals only if the answer said it (`said_usage`).
-    `chunks` were written before the end: text events of a stream, 1 for an answer in one piece.
-    `ended` is None while the answer is being written.
+    `chunks` were written before the end: text events of a stream, 1 for an answer in one piece, 2 if it paused
+    half-way. `produced` is the part of `usage` that was sent so far, None as long as no 2xx was. `ended` is None while
+    the answer is being written. `request_id` is the caller's `x-request-id`.
     """
 
     seq: int
@@ -37,6 +39,8 @@ class Received(Struct):
     said_usage: bool = False
     chunks: int = 0
     ended: Ended | None = None
+    produced: Usage | None = None
+    request_id: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Everything, the body as text."""
@@ -45,7 +49,7 @@ class Received(Struct):
 
     def as_log_line(self) -> bytes:
         """One line of JSON, without the body and the headers: prompts and credentials are in no log."""
-        fields = structs.asdict(self)
+        fields = structs.asdict(self) | {"process": os.getpid()}
         del fields["body"], fields["headers"]
         return msgspec.json.encode(fields) + b"\n"
 
@@ -65,6 +69,14 @@ class Journal:
         self._body_bytes += len(record.body or b"")
         while len(self.received) > _MOST_KEPT or self._body_bytes > _MOST_BODY_BYTES_KEPT:
             self._body_bytes -= len(self.received.popleft().body or b"")
+
+    def wrote(self, record: Received, chunks: int, of: int) -> None:
+        """Note how much of an answer is out."""
+        record.chunks = chunks
+        if record.usage is not None:
+            record.produced = record.usage.after(chunks, of)
+        if self._log:
+            self._log.write(record.as_log_line())
 
     def close(self, record: Received, ended: Ended, chunks: int, says_usage: bool) -> None:
         """Note how the answer ended; its usage counts if it was said to the end."""

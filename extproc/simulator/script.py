@@ -43,6 +43,7 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True):
     retry_after: Count | None = None
     reset_after: Annotated[int, Meta(ge=-1)] | None = None
     close_after: Count | None = None
+    pause_at: Annotated[int, Meta(ge=-1)] | None = None
     no_usage: bool = False
     usage: UsageScript = UsageScript()
     word_bytes: Count = 0

@@ -12,6 +12,7 @@ from extproc.simulator import routes
 from extproc.simulator.answer import Headers, whole
 from extproc.simulator.connection import Connection, Request
 from extproc.simulator.exchange import Reply
+from extproc.simulator.gate import Gate
 from extproc.simulator.play import play
 from extproc.simulator.received import LARGEST_BODY_KEPT_BYTES, Journal, Received
 from extproc.simulator.script import PLAIN
@@ -23,7 +24,8 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 class Simulator:
     """A vendor to talk to, on loopback. With port 0 the system picks one; `port` tells which, once started.
 
-    `received_file` gets one line of JSON per ended request, without bodies and headers.
+    `received_file` gets a line of JSON, without bodies and headers, at every write of an answer and at its end. So it
+    tells what was sent also when this process is killed: the last line of a `process` and `seq` counts.
     """
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0, received_file: Path | None = None) -> None:
@@ -32,6 +34,7 @@ class Simulator:
         self._log = received_file.open("ab", buffering=0) if received_file else None
         self._journal = Journal(self._log)
         self._connections: set[Connection] = set()
+        self._gate = Gate()
         self._seq = 0
 
     @property
@@ -96,6 +99,8 @@ class Simulator:
             answer=played.answer,
             script=played.script,
             finish=lambda ended, chunks: self._journal.close(record, ended, chunks, played.says_usage),
+            wrote=lambda chunks: self._journal.wrote(record, chunks, played.answer.count),
+            gate=self._gate,
         )
 
     def _about_itself(self, request: Request) -> Reply:
@@ -115,6 +120,10 @@ class Simulator:
                 return 200, self._journal.select(asked.get("vendor"), int(since))
             case "GET", "/_sim/totals":
                 return 200, self.totals
+            case "GET", "/_sim/paused":
+                return 200, {"paused": len(self._gate)}
+            case "POST", "/_sim/resume":
+                return 200, {"resumed": self._gate.open()}
             case "DELETE", "/_sim/received":
                 self._journal.clear()
                 return 200, {}
@@ -134,6 +143,7 @@ def _record(seq: int, vendor: str, request: Request, model: str, status: int) ->
         model=model,
         status=status,
         usage=None,
+        request_id=request.headers.get("x-request-id", ""),
     )
 
 

@@ -17,6 +17,12 @@ class Usage(msgspec.Struct, frozen=True):
         """Input tokens that are in neither cache class: what Anthropic calls `input_tokens`."""
         return self.input - self.cached - self.cache_write
 
+    def after(self, chunks: int, of: int) -> "Usage":
+        """What there is once `chunks` of an answer `of` so many have been sent: all input, and thought comes first."""
+        thought = self.reasoning if chunks else 0
+        said = (self.output - self.reasoning) * chunks // max(of, 1)
+        return msgspec.structs.replace(self, output=thought + said, reasoning=thought)
+
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
             self.input + other.input,

@@ -6,13 +6,14 @@ or a hold names are found on the way; then the bucket is read once more, and its
 """
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from extproc.core.audit import Difference, LiveHold, Snapshot, Tally
+from extproc.core.audit import Difference, LiveHold, Prices, Snapshot, Tally
 from extproc.core.ledger import BUCKETS, Account, AccountKind, Balance, State, UsageEntry, bucket_of
 from extproc.core.record import UsageRecord
 from extproc.store import keys, scripts
@@ -23,7 +24,10 @@ from extproc.store.usage import FIRST, usage_between, wallet_entries
 
 @dataclass(slots=True)
 class Audited:
-    """What was looked at, and what was found; sums of all wallets in nano-USD."""
+    """What was looked at, and what was found; sums of all wallets in nano-USD.
+
+    `unknown_revisions` counts the records of each configuration that is not known any more.
+    """
 
     owners: int = 0
     accounts: int = 0
@@ -32,6 +36,7 @@ class Audited:
     put_in_nano: int = 0
     held_nano: int = 0
     used_nano: int = 0
+    unknown_revisions: Counter[str] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
 
     def add(self, tally: Tally, found: Snapshot) -> None:
@@ -47,23 +52,25 @@ class Audited:
         self.differences += tally.differences(found)
 
 
-async def audit(redis: Connection) -> Audited:
-    """Every bucket, one after the other. Raises `LedgerUnavailable`."""
+async def audit(redis: Connection, prices: Prices | None = None) -> Audited:
+    """Every bucket, one after the other; without `prices`, all but the terms in records. Raises `LedgerUnavailable`."""
     owners: dict[int, list[str]] = {}
     for owner in sorted(await redis.execute("SMEMBERS", keys.OWNERS)):
         owners.setdefault(bucket_of(owner), []).append(owner)
-    audited = Audited()
+    audited = Audited(unknown_revisions=prices.unknown if prices else Counter())
     for bucket in range(BUCKETS):
-        audited.add(*await read_bucket(redis, bucket, owners.get(bucket, [])))
+        audited.add(*await read_bucket(redis, bucket, owners.get(bucket, []), prices))
     return audited
 
 
-async def read_bucket(redis: Connection, bucket: int, owners: Iterable[str]) -> tuple[Tally, Snapshot]:
+async def read_bucket(
+    redis: Connection, bucket: int, owners: Iterable[str], prices: Prices | None = None
+) -> tuple[Tally, Snapshot]:
     """What the log of a bucket adds up to, and the bucket at the moment up to which it was read.
 
     `owners` are those known to be in it; whoever else the log or a hold names is found. Raises `LedgerUnavailable`.
     """
-    tally, position = Tally(), FIRST
+    tally, position = Tally(prices), FIRST
     for owner in owners:
         tally.expect(owner, [Account(AccountKind.WALLET, owner)])
         for key in await RedisKeyring(redis).list(owner):

@@ -1,119 +1,129 @@
-"""The one way to Redis: calls of one event loop tick share a pipeline, and no foreign exception gets out.
+"""The one way to Redis: by URL, quickly, and no foreign exception gets out.
 
-    a caller → waits → the next pipeline → its own answer, or `LedgerUnavailable`
-
-One pipeline is under way at a time, and what is called meanwhile goes into the next: the busier it gets, the fewer
-round trips a call costs. A caller that gives up takes nothing from the others: only its own future is cancelled.
+Connection → Lane                    one server, or the primary that Sentinels name
+           → Cluster → Lane, Lane…   one for each server of a cluster
 """
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import ChildDeadlockedError, IncorrectPolicyType, NoScriptError, RedisClusterException, RedisError
 from redis.exceptions import ConnectionError as ConnectionLost
 
-from extproc.errors import ConfigError, LedgerUnavailable
+from extproc.errors import LedgerUnavailable
 from extproc.store import scripts
+from extproc.store.address import Address, Kind, Node, parse
+from extproc.store.cluster import Cluster
+from extproc.store.lane import FOREIGN, Command, Lane
 
 CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 2.0
 """The most that any call takes, waiting included; whether it took effect is then unknown."""
 
-FOREIGN = (RedisError, RedisClusterException, ChildDeadlockedError, IncorrectPolicyType, OSError)
-"""All that redis-py raises; what the system and a timeout raise is an `OSError`."""
-
-Command = tuple[str | bytes, ...]
-
-
-@dataclass(slots=True)
-class _Call:
-    command: Command
-    answer: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+SENTINEL_SECONDS = 0.5
+"""How long one Sentinel may take, before the next is asked."""
 
 
 class Connection:
-    """A client of one Redis: `redis://`, `rediss://` (TLS) or `unix://`. Connects when first used, and again when lost.
+    """A client of the Redis at a URL, as `extproc.store.address` describes them. Raises `ConfigError` for any other.
 
-    Raises `ConfigError` for any other URL. A lost connection is tried once more at once, which is safe because every
-    verb may be repeated.
+    Connects when first used, and again when lost.
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            self._redis = Redis.from_url(
-                url,
-                decode_responses=True,
-                protocol=2,
-                socket_connect_timeout=CONNECT_SECONDS,
-                socket_timeout=ANSWER_SECONDS,
-                retry=Retry(NoBackoff(), 1, (ConnectionLost,)),
-            )
-        except ValueError as error:
-            without_password = url.rpartition("@")[2]
-            raise ConfigError(f"{without_password!r} is no URL of a Redis: {error}") from None
-        self._waiting: list[_Call] = []
-        self._sender: asyncio.Task[None] | None = None
+        self.address = parse(url)
+        self._to_close = AsyncExitStack()
+        self._route = self._open(self.address)
+        self._to_close.push_async_callback(self._route.aclose)
 
     async def script(self, script: scripts.Script, keys: list[str], args: Iterable[str | int]) -> Any:
         """Run a script. Raises `LedgerUnavailable`."""
         return await self.execute("EVALSHA", script.sha, len(keys), *keys, *args)
 
     async def execute(self, command: str, *args: str | int) -> Any:
-        """Run one command. Raises `LedgerUnavailable`, and `ValueError` for what is no text, to this caller alone."""
-        call = _Call((command, *(str(arg).encode() for arg in args)))
-        self._waiting.append(call)
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._send_all())
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await call.answer
-        except TimeoutError:
-            raise LedgerUnavailable(f"Redis did not answer within {ANSWER_SECONDS} s") from None
-        if isinstance(answer, FOREIGN):
-            raise LedgerUnavailable(f"Redis: {answer}") from answer
-        return answer
+        """Run one command, in a cluster on the server of its first key; one without a key on any.
+
+        Raises `LedgerUnavailable`, and `ValueError` for what is no text, to this caller alone.
+        """
+        return await _within_time(self._route, _encoded(command, args))
+
+    async def execute_everywhere(self, command: str, *args: str | int) -> dict[str, Any]:
+        """Run one command on every primary; the answers by the names of these. Raises `LedgerUnavailable`."""
+        lanes = await self._primaries()
+        encoded = _encoded(command, args)
+        answers = await asyncio.gather(*(_within_time(lane, encoded) for lane in lanes))
+        return {lane.name: answer for lane, answer in zip(lanes, answers, strict=True)}
 
     async def aclose(self) -> None:
         """Let what is under way finish, and disconnect."""
-        if self._sender is not None:
-            await asyncio.wait([self._sender])
-        await self._redis.aclose()
+        await self._to_close.aclose()
 
-    async def _send_all(self) -> None:
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting, []
-                await self._send([call for call in batch if not call.answer.done()])
-        finally:
-            self._sender = None
+    async def _primaries(self) -> list[Lane]:
+        if isinstance(self._route, Lane):
+            return [self._route]
+        primaries = await self._route.primaries()
+        if not primaries:
+            await self.execute("PING")  # which says why there are none
+        return primaries
 
-    async def _send(self, batch: list[_Call]) -> None:
-        try:
-            answers = await self._answers([call.command for call in batch])
-        except FOREIGN as error:
-            answers = [error] * len(batch)
-        for call, answer in zip(batch, answers, strict=True):
-            if not call.answer.done():
-                call.answer.set_result(answer)
+    def _open(self, address: Address) -> Lane | Cluster:
+        options = {**address.options, **OURS}
+        if address.kind is Kind.CLUSTER:
+            return Cluster(address.nodes, lambda node: _lane_to(node, options, address.replicas))
+        if address.kind is Kind.SENTINEL:
+            sentinel = _sentinel(address)
+            self._to_close.push_async_callback(sentinel.aclose)
+            options.pop("connection_class", None)
+            primary = sentinel.master_for(address.service, ssl=address.tls, **options)
+            return Lane("Redis", primary, address.replicas)
+        return Lane("Redis", Redis.from_pool(ConnectionPool(**options)), address.replicas)
 
-    async def _answers(self, commands: list[Command]) -> list[Any]:
-        """The answer or error of each command. A restarted Redis has forgotten the scripts: they are loaded again."""
-        answers = await self._pipeline(commands)
-        forgotten = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        if forgotten:
-            load: list[Command] = [("SCRIPT LOAD", script.source) for script in scripts.ALL]
-            again = await self._pipeline([*load, *(commands[place] for place in forgotten)])
-            for place, answer in zip(forgotten, again[len(load) :], strict=True):
-                answers[place] = answer
-        return answers
 
-    async def _pipeline(self, commands: list[Command]) -> list[Any]:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            return await pipeline.execute(raise_on_error=False)
+OURS: dict[str, Any] = {
+    "decode_responses": True,
+    "protocol": 2,
+    "socket_connect_timeout": CONNECT_SECONDS,
+    "socket_timeout": ANSWER_SECONDS,
+    "retry": Retry(NoBackoff(), 1, (ConnectionLost,)),
+}
+"""What no URL changes."""
+
+
+def _lane_to(node: Node, options: dict[str, Any], replicas: int) -> Lane:
+    host, port = node
+    pool = ConnectionPool(**{**options, "host": host, "port": port})
+    return Lane(f"Redis at {host}:{port}", Redis.from_pool(pool), replicas)
+
+
+def _sentinel(address: Address) -> Sentinel:
+    tls = {name: value for name, value in address.options.items() if name.startswith("ssl_")}
+    options = {
+        "socket_connect_timeout": SENTINEL_SECONDS,
+        "socket_timeout": SENTINEL_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "ssl": address.tls,
+    }
+    options = {**tls, **address.sentinel_options, **options}
+    return Sentinel(list(address.nodes), sentinel_kwargs=options)  # type: ignore[no-untyped-call]
+
+
+def _encoded(command: str, args: Iterable[str | int]) -> Command:
+    return (command, *(str(arg).encode() for arg in args))
+
+
+async def _within_time(route: Lane | Cluster, command: Command) -> Any:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            answer = await route.ask(command)
+    except TimeoutError:
+        raise LedgerUnavailable(f"Redis did not answer within {ANSWER_SECONDS} s") from None
+    if isinstance(answer, FOREIGN):
+        raise LedgerUnavailable(f"Redis: {answer}") from answer
+    return answer

@@ -4,12 +4,17 @@ Report how a request ended: lift its hold to a higher state, give back what was 
 KEYS    1 hold   2 due   3 usage log   4… accounts to charge
 ARGV    1 hold id   2 owner   3 state   4 cost_nano   5 now_ms   6 remembered_ms: a repetition after this cannot be told
         7 forget_ms: when the hold may be forgotten   8 deadline_ms   9 reporter   10 record   11 MAX_ACCOUNT_NANO
+        12 tokens_back_us: what the bucket of the key's tokens gets back with the hold
 Output  { outcome, state, charged_nano, late }, as they are after the report
-        In order of precedence: too_late, unchanged, disagrees, over_maximum, ended
+        In order of precedence:
+        too_late, unchanged, disagrees, over_maximum, ended
 
 What was held goes back to the accounts it was taken from, which the hold itself remembers. The cost is charged to the
 accounts of the report, for there may be no hold. A correction is a new entry with the difference, perhaps negative.
 No charge takes an account beyond MAX_ACCOUNT_NANO, so that every sum stays exact: over_maximum, and nothing changes.
+
+What only the hold names is looked at before anything is written: while its slot moves to another node of a Redis
+Cluster, a name that is not here is an error, and the whole is tried again.
 --]]
 
 local ABSENT = 0
@@ -48,10 +53,16 @@ for i = 4, #KEYS do
 end
 local held_on = before == HELD and cjson.decode(known[4]) or {}
 local live_on = before == HELD and known[5]
+if live_on then
+  redis.call('EXISTS', live_on, unpack(held_on))
+end
 
 -- After this point the end must succeed.
 if live_on then
   redis.call('HINCRBY', live_on, 'live', -1)
+  if ARGV[12] ~= '0' then
+    redis.call('HINCRBY', live_on, 'tokens_empty', exact(0 - ARGV[12]))
+  end
 end
 for _, account in ipairs(held_on) do
   redis.call('HINCRBY', account, 'held', exact(0 - known[3]))

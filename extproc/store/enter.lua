@@ -5,7 +5,8 @@ KEYS    1 wallet   2 references   3 the wallet's entries
 ARGV    1 amount_nano, negative only to adjust downwards   2 reference   3 now_ms   4 MAX_ACCOUNT_NANO   5 kind
         6 reason   7 the request it is for, or nothing   8 what it answers when the entry was made
 Output  { outcome, limit_nano }, the limit being the one after the first entry with this reference
-        In order of precedence: repeated, over_maximum, below_zero, ARGV[8]
+        In order of precedence:
+        repeated, over_maximum, below_zero, ARGV[8]
 
 The limit is the sum of all entries. It stays at 0 or above: -1 would mean no limit.
 --]]

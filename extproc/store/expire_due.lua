@@ -6,7 +6,9 @@ ARGV    1 now_ms   2 at most so many   3 forget_ms: when they may be forgotten  
         5 reporter
 Output  the ids of the expired holds, by deadline
 
-The holds and their accounts are named by what is stored, and are all in the slot of KEYS[1].
+The holds and their accounts are named by what is stored, and are all in the slot of KEYS[1]. They are looked at before
+anything is written: while the slot moves to another node of a Redis Cluster, a name that is not here is an error. Of one
+name alone that is not so on the node it moves to, which finds nothing; so a hold is looked at together with KEYS[1].
 --]]
 
 local HELD = 1
@@ -15,11 +17,14 @@ local EXPIRED = 2
 local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
 local expired, holds = {}, {}
 for _, id in ipairs(ids) do
+  redis.call('EXISTS', KEYS[1], ARGV[4] .. id)
   local hold = redis.call('HMGET', ARGV[4] .. id, 'state', 'amount', 'accounts', 'owner', 'record', 'live_on')
   if tonumber(hold[1] or 0) == HELD then
+    local accounts = cjson.decode(hold[3])
+    redis.call('EXISTS', hold[6], unpack(accounts))
     expired[#expired + 1] = id
     holds[#holds + 1] =
-      { amount = hold[2], accounts = cjson.decode(hold[3]), owner = hold[4], record = hold[5], live_on = hold[6] }
+      { amount = hold[2], accounts = accounts, owner = hold[4], record = hold[5], live_on = hold[6] }
   end
 end
 

@@ -1,7 +1,8 @@
 """Every name in Redis, once.
 
 What belongs to an owner carries the hash tag of the owner's bucket, `tg:{b17}:…`, and so lives in one slot of a Redis
-Cluster, where one script can read and write all of it. Outside stand only look-ups that can be rebuilt, and the lease.
+Cluster, where one script can read and write all of it. Outside stand only look-ups that can be rebuilt, the lease, and
+what is learned.
 """
 
 from extproc.core.ledger import Account, AccountKind
@@ -20,6 +21,11 @@ def by_digest(digest: str) -> str:
 def owner_of(key_id: str) -> str:
     """String: the owner of a key."""
     return f"tg:owner:{key_id}"
+
+
+def learned(day: int) -> str:
+    """Hash: sums of what was learned on a day, counted from 1970-01-01 UTC."""
+    return f"tg:learned:{day}"
 
 
 def hold_prefix(bucket: int) -> str:

@@ -20,6 +20,7 @@ from extproc.core.ledger import (
     bucket_of,
 )
 from extproc.core.money import MAX_ACCOUNT_NANO
+from extproc.core.rate import WINDOW_US
 from extproc.store import keys, scripts
 from extproc.store.connection import Connection
 
@@ -36,7 +37,8 @@ class RedisLedger:
     async def hold(self, hold: Hold) -> HoldResult:
         """Take the amount out of every account, or out of none."""
         bucket = bucket_of(hold.owner)
-        outcome, *sums = await self._redis.script(
+        now_us = hold.now_ms * 1000
+        outcome, requests_us, tokens_us, *sums = await self._redis.script(
             scripts.HOLD,
             [
                 keys.hold(bucket, hold.hold_id),
@@ -54,6 +56,10 @@ class RedisLedger:
                 hold.record,
                 MAX_ACCOUNT_NANO,
                 hold.max_live,
+                now_us,
+                WINDOW_US,
+                hold.requests.us,
+                hold.tokens.us,
                 *(
                     word
                     for account in hold.accounts
@@ -61,10 +67,11 @@ class RedisLedger:
                 ),
             ],
         )
+        requests, tokens = hold.requests.level(int(requests_us), now_us), hold.tokens.level(int(tokens_us), now_us)
         if not sums:
-            return HoldResult(Outcome(outcome))
+            return HoldResult(Outcome(outcome), None, requests, tokens)
         limit_nano, held_nano, used_nano = map(int, sums)
-        return HoldResult(Outcome(outcome), limit_nano - held_nano - used_nano)
+        return HoldResult(Outcome(outcome), limit_nano - held_nano - used_nano, requests, tokens)
 
     async def end(self, end: End) -> EndResult:
         """Report an end: settle or release."""
@@ -89,6 +96,7 @@ class RedisLedger:
                 end.reporter,
                 end.record,
                 MAX_ACCOUNT_NANO,
+                end.tokens_back_us,
             ],
         )
         return EndResult(Outcome(outcome), State(state), charged_nano, bool(late))
@@ -125,6 +133,11 @@ class RedisLedger:
         name = keys.account(bucket_of(owner), account)
         sums = await self._redis.execute("HMGET", name, "limit", "held", "used")
         return Balance(*(int(nano or 0) for nano in sums))
+
+    async def state(self, owner: str, hold_id: str) -> State:
+        """The state a hold is in, ABSENT also when it is no longer remembered."""
+        known = await self._redis.execute("HGET", keys.hold(bucket_of(owner), hold_id), "state")
+        return State(int(known or 0))
 
     async def _enter(self, owner: str, new: NewEntry) -> EntryResult:
         bucket = bucket_of(owner)

@@ -25,5 +25,6 @@ EXPIRE_DUE = Script.read("expire_due")
 ENTER = Script.read("enter")
 PUT_KEY = Script.read("put_key")
 SNAPSHOT = Script.read("snapshot")
+LEARN = Script.read("learn")
 
-ALL = (HOLD, END, EXPIRE_DUE, ENTER, PUT_KEY, SNAPSHOT)
+ALL = (HOLD, END, EXPIRE_DUE, ENTER, PUT_KEY, SNAPSHOT, LEARN)

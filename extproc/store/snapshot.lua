@@ -7,7 +7,8 @@ Output  { position in the usage log, keys, accounts, positions in the entries, h
         a position: the id of the last entry, 0-0 for none   a key: how many holds it counts as live
         an account: { limit, held, used }   a hold: { id, state, owner, key, amount, accounts }, as it is stored
 
-The holds are named by what is stored, and are all in the slot of KEYS[1].
+The holds are named by what is stored, and are all in the slot of KEYS[1], together with which they are looked at: an
+error while the slot moves to another node of a Redis Cluster and they are apart.
 --]]
 
 local function position(stream)
@@ -28,6 +29,7 @@ for i = last_account + 1, #KEYS do
   entries[#entries + 1] = position(KEYS[i])
 end
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  redis.call('EXISTS', KEYS[1], ARGV[1] .. id)
   local hold = redis.call('HMGET', ARGV[1] .. id, 'state', 'owner', 'key', 'amount', 'accounts')
   table.insert(hold, 1, id)
   holds[#holds + 1] = hold

@@ -5,7 +5,7 @@ The stream ends with the last answer: the sidecar keeps nothing of a request und
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -18,9 +18,11 @@ from extproc.core import identity
 from extproc.core.catalog import Catalog
 from extproc.core.chain import Attempt, build_chain, visible_models
 from extproc.core.identity import KeyRecord, Keyring
+from extproc.core.learned import Learned
 from extproc.core.ledger import UNLIMITED, Hold, HoldResult, Ledger, Outcome
 from extproc.core.money import format_usd
 from extproc.core.quote import Quote, make_quote
+from extproc.core.rate import Draw
 from extproc.dialects.bodies import Body, read_body
 from extproc.dialects.routes import ModelList, Route, dialect_of, find_route
 from extproc.errors import (
@@ -35,7 +37,9 @@ from extproc.errors import (
     MEMBER_QUOTA,
     MODEL_NOT_FOUND,
     NO_KEY,
+    REQUESTS_PER_MINUTE,
     TEAM_QUOTA,
+    TOKENS_PER_MINUTE,
     UNKNOWN_PATH,
     WALLET,
     LedgerUnavailable,
@@ -51,6 +55,8 @@ T = TypeVar("T")
 _REFUSALS = {
     Outcome.KEY_DISABLED: KEY_DISABLED,
     Outcome.CONCURRENCY: CONCURRENCY,
+    Outcome.REQUESTS_PER_MINUTE: REQUESTS_PER_MINUTE,
+    Outcome.TOKENS_PER_MINUTE: TOKENS_PER_MINUTE,
     Outcome.KEY_QUOTA: KEY_QUOTA,
     Outcome.KEY_MONTH: KEY_MONTH,
     Outcome.MEMBER_QUOTA: MEMBER_QUOTA,
@@ -84,6 +90,7 @@ class Admission:
     now_ms: Callable[[], int]
     draw: random.Random
     zone: tzinfo
+    learned: Learned
 
     async def serve(self, first: ProcessingRequest, stream: Stream) -> None:
         """Answer one request's headers, then its body."""
@@ -150,11 +157,14 @@ class Admission:
             message = f"The model '{ask.model}' does not exist, or this key may not call it here."
             return MODEL_NOT_FOUND.saying(message, "model")
         model, now = known.catalog.models[ask.model], self.now_ms()
+        requests_per_minute, tokens_per_minute = key.per_minute(known.catalog.groups[key.group])
         accounts = key.accounts(identity.month_of(now, self.zone))
-        quote = make_quote(key, accounts, ask, operation, model, chain, known.catalog.revision, now)
-        result = await self.ledger.hold(_hold_of(known.head.request_id, key, quote))
+        revision, learned = known.catalog.revision, self.learned
+        quote = make_quote(key, accounts, ask, operation, model, chain, revision, now, learned, tokens_per_minute)
+        draw = Draw(requests_per_minute, 1)
+        result = await self.ledger.hold(_hold_of(known.head.request_id, key, quote, draw))
         if result.outcome in (Outcome.HELD, Outcome.EXISTS):
-            return Terms(quote, chain)
+            return Terms(quote, chain, replies.rate_headers(result))
         if result.outcome is Outcome.KEY_STALE:
             return None
         return _refusal_of(result, quote)
@@ -162,10 +172,11 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A quote that is held, and the chain it is for."""
+    """A quote that is held, the chain it is for, and what the answer says of the key's limits."""
 
     quote: Quote
     chain: tuple[Attempt, ...]
+    limits: dict[str, str]
 
 
 async def _guarded(
@@ -186,7 +197,7 @@ async def _guarded(
     return decided
 
 
-def _hold_of(request_id: str, key: KeyRecord, quote: Quote) -> Hold:
+def _hold_of(request_id: str, key: KeyRecord, quote: Quote, requests: Draw) -> Hold:
     return Hold(
         hold_id=request_id,
         owner=key.owner,
@@ -199,12 +210,17 @@ def _hold_of(request_id: str, key: KeyRecord, quote: Quote) -> Hold:
         record=codec.encode_record(quote),
         month_limit_nano=key.month_limit_nano or UNLIMITED,
         max_live=key.max_live,
+        requests=requests,
+        tokens=quote.tokens,
     )
 
 
 def _refusal_of(result: HoldResult, quote: Quote) -> Refusal:
     """What the caller is told of a hold that was refused."""
-    refusal = _REFUSALS.get(result.outcome, INTERNAL)
+    refusal = replace(_REFUSALS.get(result.outcome, INTERNAL), headers=tuple(replies.rate_headers(result).items()))
+    if result.outcome in (Outcome.REQUESTS_PER_MINUTE, Outcome.TOKENS_PER_MINUTE):
+        retry_ms = max(level.retry_ms for level in (result.requests, result.tokens) if level)
+        return replace(refusal, retry_after_seconds=-(-retry_ms // 1000))
     if result.available_nano is None:
         return refusal
     estimate, left = format_usd(quote.hold_nano), format_usd(result.available_nano)
@@ -219,4 +235,4 @@ def _forward(terms: Terms, route: Route, body: Body, raw: bytes) -> codec.Forwar
         if body.model_end and attempt.vendor_model != body.ask.model:
             models[attempt.channel.name] = msgspec.json.encode(attempt.vendor_model).decode()
     changed = None if body.forward == raw else body.forward
-    return codec.Forward(terms.quote, paths, models, body.model_start, body.model_end, changed)
+    return codec.Forward(terms.quote, paths, models, body.model_start, body.model_end, changed, terms.limits)

@@ -3,6 +3,7 @@
 What travels in Envoy's dynamic metadata, under `names.METADATA_NAMESPACE`:
 
     dialect                 the caller's dialect, for Envoy's own error replies
+    limits                  the headers that tell what is left of the key's minute, where it is limited
     owner                   whose key it is, set when that is known: a lost answer of admit can still be undone
     quote                   JSON of `Quote`, set when the hold is taken
     paths                   channel → path and query to ask it at
@@ -27,6 +28,7 @@ from extproc.core.ledger import HOLD_MS
 from extproc.core.pricing import Usage
 from extproc.core.quote import Quote
 from extproc.core.record import UsageRecord
+from extproc.dialects.routes import OPERATIONS
 from extproc.wire.pb.access_log_entry_pb2 import AccessLogType, HTTPAccessLogEntry
 from extproc.wire.pb.core_pb2 import HeaderValue, HeaderValueOption, Metadata
 from extproc.wire.pb.ext_proc_pb2 import (
@@ -64,7 +66,10 @@ class RequestHead:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """What admit lets through: the quote, the chain's paths and models, the changed body (None to leave it)."""
+    """What admit lets through: the quote, the chain's paths and models, the changed body (None to leave it).
+
+    `limits` are headers for the answer, whoever gives it.
+    """
 
     quote: Quote
     paths: Mapping[str, str]
@@ -72,6 +77,7 @@ class Forward:
     model_start: int
     model_end: int
     body: bytes | None
+    limits: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,8 @@ def forward(answer: Forward) -> ProcessingResponse:
     metadata = _metadata(response)
     metadata[names.META_QUOTE] = _encoder.encode(answer.quote).decode()
     metadata.get_or_create_struct(names.META_PATHS).update(answer.paths)
+    if answer.limits:
+        metadata.get_or_create_struct(names.META_LIMITS).update(answer.limits)
     if answer.models:
         metadata.get_or_create_struct(names.META_MODELS).update(answer.models)
         metadata[names.META_MODEL_START] = answer.model_start
@@ -222,14 +230,14 @@ def read_entry(entry: HTTPAccessLogEntry) -> Ended | None:
     clean = response.response_code_details == _VIA_UPSTREAM and not (
         common.response_flags.downstream_connection_termination or common.response_flags.downstream_remote_reset
     )
-    counted = _counted(common.metadata) or _lifted(common.metadata, whole=clean and not (quote and quote.generates))
+    told = _told(common.metadata, quote, clean) if quote else None
     report = Report(
         request_id=entry.request.request_id or common.stream_id,
         status=response.response_code.value,
         clean=clean,
         channel=_channel(common.upstream_cluster),
-        usage=counted[0] if counted else None,
-        usage_whole=bool(counted and counted[1]),
+        usage=told[0] if told else None,
+        usage_whole=bool(told and told[1]),
         sent_bytes=response.response_body_bytes,
         attempts=max(1, common.upstream_request_attempt_count),
         first_byte_ms=_ms(common.time_to_first_downstream_tx_byte)
@@ -246,6 +254,97 @@ def read_entry(entry: HTTPAccessLogEntry) -> Ended | None:
     )
 
 
+# --- journal ----------------------------------------------------------------------------------------------------------
+
+
+class _JournalUsage(msgspec.Struct):
+    """What `_counted` reads, as CEL prints it: digits, or None where there was none."""
+
+    status: str | None
+    input: str | None
+    cache_read: str | None
+    cache_write: str | None
+    output: str | None
+    reasoning: str | None
+
+
+class JournalLine(msgspec.Struct, frozen=True):
+    """A line of Envoy's journal, as `envoy/envoy.yaml` has it written. Times are Unix milliseconds and durations."""
+
+    id: str | None
+    meta: "dict[str, str | dict[str, str] | float]"
+    lifted: dict[str, float] | None
+    usage: _JournalUsage
+    cluster: str | None
+    attempts: int | None
+    flags: str
+    details: str | None
+    code: int
+    bytes: int
+    start_ms: str
+    duration_ms: int
+    first_byte_ms: int | None
+
+    @property
+    def request_id(self) -> str:
+        """The id of the hold."""
+        return self.id or ""
+
+    @property
+    def owner(self) -> str:
+        """Whose hold it is."""
+        return str(self.meta.get(names.META_OWNER, ""))
+
+    @property
+    def ended_ms(self) -> int:
+        """When the request had ended."""
+        return int(self.start_ms) + self.duration_ms
+
+    def entry(self) -> HTTPAccessLogEntry:
+        """The same as an entry of the gRPC access log."""
+        entry = HTTPAccessLogEntry()
+        common, response = entry.common_properties, entry.response
+        entry.request.request_id = self.request_id
+        common.metadata.filter_metadata[names.METADATA_NAMESPACE].update(self.meta)
+        common.metadata.filter_metadata[names.LIFTED_NAMESPACE].update(self.lifted or {})
+        common.metadata.typed_filter_metadata[names.USAGE_NAMESPACE].Pack(self._token_usage())
+        common.upstream_cluster = self.cluster or ""
+        common.upstream_request_attempt_count = self.attempts or 0
+        flags = self.flags.split(",")
+        common.response_flags.downstream_connection_termination = "DC" in flags
+        common.response_flags.downstream_remote_reset = "DR" in flags
+        common.access_log_type = AccessLogType.DownstreamEnd
+        common.start_time.FromMilliseconds(int(self.start_ms))
+        common.duration.FromMilliseconds(self.duration_ms)
+        if self.first_byte_ms is not None:
+            common.time_to_first_downstream_tx_byte.FromMilliseconds(self.first_byte_ms)
+        response.response_code.value = self.code
+        response.response_code_details = self.details or ""
+        response.response_body_bytes = self.bytes
+        return entry
+
+    def _token_usage(self) -> TokenUsage:
+        told = self.usage
+        usage = TokenUsage(extraction_status=cast("TokenUsage.ExtractionStatus", int(told.status or TokenUsage.FAILED)))
+        usage.input_tokens.value = int(told.input or 0)
+        usage.input_token_details.cached_tokens.value = int(told.cache_read or 0)
+        usage.input_token_details.cache_creation_tokens.value = int(told.cache_write or 0)
+        usage.output_tokens.value = int(told.output or 0)
+        usage.output_token_details.reasoning_tokens.value = int(told.reasoning or 0)
+        return usage
+
+
+_journal_decoder = msgspec.json.Decoder(JournalLine)
+
+
+def read_journal_line(raw: bytes) -> JournalLine | None:
+    """A line of the journal, None for what is none: a kill of Envoy may leave half of one."""
+    try:
+        return _journal_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 def _refused_for_sure(details: str) -> bool:
     return details.startswith(names.DETAILS_PREFIX) and not details.startswith(names.UNSURE_DETAILS_PREFIX)
 
@@ -259,6 +358,14 @@ def _decided(metadata: Metadata) -> tuple[Quote | None, str | None]:
         _quote_decoder.decode(quote.string_value) if quote else None,
         owner.string_value if owner else None,
     )
+
+
+def _told(metadata: Metadata, quote: Quote, clean: bool) -> tuple[Usage, bool] | None:
+    """The usage as it was counted or lifted, and whether it is whole; one that is whole before one that is not."""
+    counted, lifted = _counted(metadata), _lifted(metadata, quote, clean)
+    if lifted and lifted[1] and not (counted and counted[1]):
+        return lifted
+    return counted or lifted
 
 
 def _counted(metadata: Metadata) -> tuple[Usage, bool] | None:
@@ -279,23 +386,27 @@ def _counted(metadata: Metadata) -> tuple[Usage, bool] | None:
     return usage, counted.extraction_status == TokenUsage.COMPLETE
 
 
-def _lifted(metadata: Metadata, whole: bool) -> tuple[Usage, bool] | None:
+def _lifted(metadata: Metadata, quote: Quote, clean: bool) -> tuple[Usage, bool] | None:
     """Usage that `json_to_metadata` and `sse_to_metadata` lifted, and whether it is whole.
 
-    Embeddings: `prompt_tokens` (OpenAI), `prompt_token_count` (Gemini), which is all there is. Anthropic's
-    `message_start`: `input_tokens`, which excludes the cached ones; its output counts only up to the cut.
+    OpenAI and Anthropic tell the output at the end alone: whoever has seen it has had the whole answer. Gemini tells
+    with every event what there is so far. Anthropic's input excludes what its cache read and wrote, Gemini's output
+    excludes its thoughts.
     """
     struct = metadata.filter_metadata.get(names.LIFTED_NAMESPACE)
-    if struct is None:
+    if struct is None or "input" not in struct.fields:
         return None
     lifted = {name: int(value.number_value) for name, value in struct.fields.items()}
-    for name in ("prompt_tokens", "prompt_token_count"):
-        if name in lifted:
-            return Usage.of(lifted[name]), whole
-    if "input_tokens" not in lifted:
-        return None
-    read, write = lifted.get("cache_read", 0), lifted.get("cache_write", 0)
-    return Usage.of(lifted["input_tokens"] + read + write, read, write, lifted.get("output_tokens", 0)), False
+    dialect = OPERATIONS[quote.operation].dialect
+    tokens, read, write = lifted["input"], lifted.get("cache_read", 0), lifted.get("cache_write", 0)
+    output, reasoning = lifted.get("output", 0), lifted.get("reasoning", 0)
+    if dialect is Dialect.ANTHROPIC:
+        tokens += read + write
+    if dialect is Dialect.GEMINI:
+        output += reasoning
+    told_at_the_end = quote.generates and dialect is not Dialect.GEMINI
+    whole = "output" in lifted if told_at_the_end else clean
+    return Usage.of(tokens, read, write, output, reasoning), whole
 
 
 def _channel(cluster: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from extproc import names
 from extproc.core.catalog import Dialect, Model
+from extproc.core.ledger import HoldResult
 from extproc.dialects.errors import error_body
 from extproc.dialects.model_lists import model_list
 from extproc.errors import Refusal
@@ -13,12 +14,31 @@ from extproc.wire.pb.ext_proc_pb2 import ProcessingResponse
 
 def refuse(refusal: Refusal, dialect: Dialect, request_id: str) -> ProcessingResponse:
     """The refusal in the caller's dialect. Its details begin with our prefix, so Envoy leaves the body as it is."""
-    headers = {}
+    headers = dict(refusal.headers)
     if refusal.retry_after_seconds is not None:
         headers["retry-after"] = str(refusal.retry_after_seconds)
     prefix = names.UNSURE_DETAILS_PREFIX if refusal.unsure else names.DETAILS_PREFIX
     details = prefix + (refusal.reason or refusal.code)
     return codec.immediate(refusal.status, error_body(dialect, refusal, request_id), details, headers)
+
+
+def rate_headers(result: HoldResult) -> dict[str, str]:
+    """What is left of the key's minute, in OpenAI's words and forms; nothing where it is not limited."""
+    headers = {}
+    for unit, level in (("requests", result.requests), ("tokens", result.tokens)):
+        if level is not None:
+            headers[f"x-ratelimit-limit-{unit}"] = str(level.limit)
+            headers[f"x-ratelimit-remaining-{unit}"] = str(level.remaining)
+            headers[f"x-ratelimit-reset-{unit}"] = _duration(level.reset_ms)
+    return headers
+
+
+def _duration(milliseconds: int) -> str:
+    """`250ms`, `1.5s`, `6m0s`."""
+    if milliseconds < 1000:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes}m{rest / 1000:g}s" if minutes else f"{rest / 1000:g}s"
 
 
 def list_models(dialect: Dialect, models: Sequence[Model]) -> ProcessingResponse:

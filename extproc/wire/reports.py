@@ -18,8 +18,9 @@ from dataclasses import replace
 
 import structlog
 
-from extproc.core.ending import Report, conclude
-from extproc.core.ledger import KEEP_MS, End, Ledger, Outcome, State
+from extproc.core.ending import Report, conclude, lessons
+from extproc.core.learned import Learned
+from extproc.core.ledger import KEEP_MS, End, EndResult, Ledger, Outcome, State
 from extproc.core.quote import Quote
 from extproc.core.record import make_record
 from extproc.errors import LedgerUnavailable
@@ -49,20 +50,21 @@ class Reports:
     worker was answered lately it does not say again; the ledger would change nothing.
     """
 
-    def __init__(self, ledger: Ledger, spool: Spool, now_ms: Callable[[], int]) -> None:
+    def __init__(self, ledger: Ledger, learned: Learned, spool: Spool, now_ms: Callable[[], int]) -> None:
         self._ledger = ledger
+        self._learned = learned
         self._spool = spool
         self._now_ms = now_ms
         self._told: OrderedDict[str, tuple[State, int]] = OrderedDict()
         self._wake = asyncio.Event()
 
     async def conclude(self, quote: Quote, report: Report, reporter: str, now_ms: int) -> None:
-        """End a held request as this report says."""
+        """End a held request as this report says, and learn from it once."""
         verdict = conclude(quote, report)
         if self._told.get(report.request_id) == (verdict.state, verdict.cost_nano):
             return
         record = make_record(quote, report, verdict, reporter)
-        await self.send(
+        result = await self.send(
             End(
                 hold_id=report.request_id,
                 owner=quote.owner,
@@ -73,10 +75,14 @@ class Reports:
                 deadline_ms=quote.deadline_ms,
                 reporter=reporter,
                 record=codec.encode_record(record),
+                tokens_back_us=quote.tokens.back_us(verdict.usage.total_tokens if verdict.state.settled else 0),
             )
         )
+        if result and result.outcome is Outcome.ENDED and verdict.state is State.REPORTED:
+            for lesson in lessons(quote, report):
+                self._learned.add(*lesson)
 
-    async def release_lost(self, ended: codec.Ended, owner: str, now_ms: int) -> None:
+    async def release_lost(self, ended: codec.Ended, owner: str, reporter: str, now_ms: int) -> None:
         """Release a hold that may have been taken by an admit whose answer never reached Envoy."""
         await self.send(
             End(
@@ -87,20 +93,21 @@ class Reports:
                 cost_nano=0,
                 now_ms=now_ms,
                 deadline_ms=ended.deadline_ms,
-                reporter="access_log",
+                reporter=reporter,
             )
         )
 
-    async def send(self, end: End) -> None:
-        """Tell the ledger now, or as soon as it is back."""
+    async def send(self, end: End) -> EndResult | None:
+        """Tell the ledger now, and return what it answered, or as soon as it is back."""
         if self._spool:
             self._wait(end, "others wait")
-            return
+            return None
         try:
-            await self._tell(end)
+            return await self._tell(end)
         except LedgerUnavailable as error:
             log.warning("ledger_away", error=str(error))
             self._wait(end, str(error))
+            return None
         except asyncio.CancelledError:
             self._wait(end, "cancelled")
             raise
@@ -122,7 +129,7 @@ class Reports:
             self._drop(end, "no file could be written")
         return self._spool.count()
 
-    async def _tell(self, end: End) -> None:
+    async def _tell(self, end: End) -> EndResult:
         result = await self._ledger.end(end)
         self._told[end.hold_id] = (result.state, result.charged_nano)
         if len(self._told) > REMEMBERED:
@@ -136,6 +143,7 @@ class Reports:
                 reported_nano=end.cost_nano,
                 charged_nano=result.charged_nano,
             )
+        return result
 
     def _wait(self, end: End, error: str) -> None:
         if self._spool.full or not self._spool.append(end):

@@ -80,7 +80,7 @@ class Service:
             if ended.quote:
                 await self._reports.conclude(ended.quote, ended.report, "access_log", now_ms)
             elif ended.owner and not ended.never_held:
-                await self._reports.release_lost(ended, ended.owner, now_ms)
+                await self._reports.release_lost(ended, ended.owner, "access_log", now_ms)
         except Exception:
             log.exception("access_log_entry_failed")
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from extproc.config.load import Loaded, load
+from extproc.config.load import Loaded, load, load_as_written
 from extproc.core.catalog import Catalog, Channel, Dialect, Group, Member, Model, SecretRef
 from extproc.core.pricing import Rates
 from extproc.errors import ConfigError
@@ -153,8 +153,9 @@ def recommented(config: Path) -> None:
 SAME: list[Callable[[Path], None]] = [
     recommented,
     lambda config: edit(config / "groups.yaml", "0.95", "0.950"),
-    lambda config: edit(config / "groups.yaml", "{channel: openai}", "{weight: 1, channel: openai, priority: 0}"),
-    lambda config: edit(config / "channels.yaml", "https://api.openai.com/v1", "${URL:-https://api.openai.com/v1/}"),
+    lambda config: edit(config / "groups.yaml", "{channel: spare, priority: 1,", "{priority: 1, channel: spare,"),
+    lambda config: edit(config / "models.yaml", "output: 2.00", "output: 0.2e1"),
+    lambda config: edit(config / "models.yaml", "output: 2.00", "output: 2"),
 ]
 
 DIFFERENT: list[Callable[[Path], None]] = [
@@ -166,6 +167,9 @@ DIFFERENT: list[Callable[[Path], None]] = [
     lambda config: edit(config / "channels.yaml", "fast: gpt-5-nano", "fast: gpt-5"),
     lambda config: edit(config / "channels.yaml", "env:OPENAI_API_KEY", "env:SPARE_API_KEY"),
     lambda config: edit(config / "channels.yaml", "https://api.openai.com/v1", "https://api.openai.com/v2"),
+    lambda config: edit(config / "channels.yaml", "https://api.openai.com/v1", "${URL:-https://api.openai.com/v1}"),
+    lambda config: edit(config / "channels.yaml", "optional: true", "optional: false"),
+    lambda config: edit(config / "groups.yaml", "{channel: openai}", "{channel: openai, priority: 0}"),
 ]
 
 
@@ -189,9 +193,31 @@ def test_revision_changes(change: Callable[[Path], None], config: Path) -> None:
 
 
 def test_revision_is_known() -> None:
-    """The revision is the same in every process and release, as usage records name it; it holds no secret's value."""
-    assert revision(BASE) == revision(BASE, {"OPENAI_API_KEY": "other", "SPARE_API_KEY": "keys"}) == "16f56078ac25"
-    assert revision(BASE, {"OPENAI_API_KEY": "sk-openai"}) != revision(BASE)
+    """The revision is the same in every process and release, as usage records name it."""
+    assert revision(BASE) == "590a25ec9acd"
+
+
+def test_revision_is_the_same_wherever_the_files_are_read(config: Path) -> None:
+    """It is a name of what is in git: no variable, no secret's value and no left-out channel is in it."""
+    edit(config / "channels.yaml", "https://spare.example.com/v1", "${SPARE_URL}/v1")
+    here = revision(config, {**ENV, "SPARE_URL": "https://one.example.com"})
+    assert here == revision(config, {"OPENAI_API_KEY": "other", "SPARE_URL": "https://two.example.com"})
+    assert here == load_as_written(config).revision
+
+
+def test_files_are_read_as_written_without_an_environment(config: Path) -> None:
+    """Every channel is there, and a base URL keeps its variables; all else is as with an environment."""
+    edit(config / "channels.yaml", "https://spare.example.com/v1", "${SPARE_URL}")
+    written, loaded = (
+        load_as_written(config),
+        load(config, {**ENV, "SPARE_URL": "https://spare.example.com/v1"}).catalog,
+    )
+    assert written.channels["spare"] == dataclasses.replace(SPARE, base_url="${SPARE_URL}")
+    assert written.models == loaded.models
+    assert [each.multiplier_ppm for each in written.groups.values()] == [950_000]
+    edit(config / "groups.yaml", "channel: spare", "channel: sparse")
+    with pytest.raises(ConfigError, match="there is no channel 'sparse'"):
+        load_as_written(config)
 
 
 def of_dialect(catalog: Catalog, group: str) -> set[Dialect]:

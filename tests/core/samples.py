@@ -8,6 +8,7 @@ from extproc.core.identity import KeyRecord
 from extproc.core.ledger import Account, AccountKind
 from extproc.core.pricing import ONE, Rates, Usage
 from extproc.core.quote import Line, Quote
+from extproc.core.scale import Scale
 
 steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For property tests: how long an example takes proves nothing on a busy machine."""
@@ -22,6 +23,9 @@ RATES = Rates(
 """2000 nano per input token, 500 per cached, 2500 per cache-written, 8000 per output token."""
 
 MODEL = Model("gpt", RATES, generates=True, max_output_tokens=1_000)
+SCALE = Scale(head_bytes=1_000, token_millibytes=40_000, tail_bytes=500, tail_token_millibytes=10_000)
+"""An answer of 10 tokens has 1,400 bytes without its end, and 2,000 with it."""
+
 KEY = KeyRecord("key_1", "alice", "sk-abcdefg", "laptop", "main", ("spare",))
 
 tokens = st.integers(0, 10**9)
@@ -44,7 +48,9 @@ quotes = st.builds(
     generates=st.booleans(),
     stream=st.booleans(),
     revision=words,
+    text_bytes=tokens,
     input_tokens=tokens,
+    output=st.builds(Scale, tokens, st.integers(1, 10**6), tokens, tokens),
     hold_nano=st.integers(0, 2**63 - 1),
     held_ms=st.integers(0, 2**43),
     deadline_ms=st.integers(0, 2**43),
@@ -81,7 +87,9 @@ def quote(operation: Operation, stream: bool, hold_nano: int = 10_000_000, rates
         generates=operation.output,
         stream=stream,
         revision="rev1",
+        text_bytes=5_000,
         input_tokens=1_000,
+        output=SCALE,
         hold_nano=hold_nano,
         held_ms=1_700_000_000_000,
         deadline_ms=1_700_003_720_000,

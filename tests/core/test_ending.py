@@ -1,5 +1,6 @@
 """The table of endings, line by line: what the hold becomes, and what is charged."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -7,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.core.catalog import Operation
-from extproc.core.ending import Report, conclude
+from extproc.core.ending import Report, conclude, lessons
+from extproc.core.learned import Kind, Part
 from extproc.core.ledger import State
 from extproc.core.pricing import FREE, Rates, Usage, cost_nano
 from extproc.core.quote import Quote
@@ -15,8 +17,8 @@ from extproc.dialects import routes
 from tests.core.samples import RATES, quote, quotes, steady, usages
 
 HOLD_NANO = 10_000_000
-INPUT_NANO = 2_000_000
-"""What the estimated input of `samples.quote` costs: 1,000 tokens."""
+INPUT_NANO = 500_000
+"""What the estimated input of `samples.quote` costs: 1,000 tokens, which may have been in the vendor's cache."""
 
 FULL = Usage.of(500, 100, 0, 50)
 FULL_NANO = 400 * 2_000 + 100 * 500 + 50 * 8_000
@@ -63,12 +65,14 @@ ENDINGS = [
     Ending("whole usage, another 2xx", report(status=299, usage=FULL, whole=True), State.REPORTED, FULL_NANO),
     # 2xx, cut short
     Ending("cut before the first byte", report(clean=False), State.PARTIAL, INPUT_NANO, stream=True),
-    Ending("cut, 10 events", report(clean=False, sent=2_400), State.PARTIAL, INPUT_NANO + 80_000, stream=True),
+    Ending("cut, 10 events", report(clean=False, sent=1_400), State.PARTIAL, INPUT_NANO + 80_000, stream=True),
+    Ending("cut, most of 11 events", report(clean=False, sent=1_439), State.PARTIAL, INPUT_NANO + 80_000, stream=True),
+    Ending("cut before the first token", report(clean=False, sent=1_039), State.PARTIAL, INPUT_NANO, stream=True),
     Ending("cut, never above the hold", report(clean=False, sent=10**9), State.PARTIAL, HOLD_NANO, stream=True),
     Ending("cut, at half the price", report(clean=False, channel="b"), State.PARTIAL, INPUT_NANO // 2, stream=True),
     Ending(
         "cut, the input is known",
-        report(clean=False, usage=Usage.of(500, 100), sent=400),
+        report(clean=False, usage=Usage.of(500, 100), sent=1_400),
         State.PARTIAL,
         850_000 + 10 * 8_000,
         routes.MESSAGES,
@@ -76,7 +80,7 @@ ENDINGS = [
     ),
     Ending(
         "cut, counted output outweighs fewer bytes",
-        report(clean=False, usage=FULL, sent=40),
+        report(clean=False, usage=FULL, sent=1_040),
         State.PARTIAL,
         FULL_NANO,
         routes.MESSAGES,
@@ -84,7 +88,7 @@ ENDINGS = [
     ),
     Ending(
         "cut, more bytes outweigh counted output",
-        report(clean=False, usage=FULL, sent=4_000),
+        report(clean=False, usage=FULL, sent=5_000),
         State.PARTIAL,
         850_000 + 100 * 8_000,
         routes.MESSAGES,
@@ -104,17 +108,9 @@ ENDINGS = [
     # 2xx, ended, but its usage says it is not whole
     Ending("clean, usage not whole", report(usage=FULL), State.PARTIAL, FULL_NANO),
     # 2xx, ended, no usage at all
-    Ending("no usage", report(sent=500), State.ESTIMATED, INPUT_NANO + 100 * 8_000),
+    Ending("no usage, 10 tokens with its end", report(sent=2_000), State.ESTIMATED, INPUT_NANO + 10 * 8_000),
     Ending("no usage, never above the hold", report(sent=10**9), State.ESTIMATED, HOLD_NANO),
     Ending("no usage, empty", report(), State.ESTIMATED, INPUT_NANO),
-    # bytes per token, by operation
-    Ending("chat events", report(clean=False, sent=479), State.PARTIAL, INPUT_NANO + 8_000, routes.CHAT, True),
-    Ending(
-        "Responses events", report(clean=False, sent=519), State.PARTIAL, INPUT_NANO + 8_000, routes.RESPONSES, True
-    ),
-    Ending("Anthropic events", report(clean=False, sent=79), State.PARTIAL, INPUT_NANO + 8_000, routes.MESSAGES, True),
-    Ending("Gemini events", report(clean=False, sent=39), State.PARTIAL, INPUT_NANO + 8_000, routes.GENERATE, True),
-    Ending("one piece", report(clean=False, sent=9), State.PARTIAL, INPUT_NANO + 8_000, routes.GENERATE),
     # embeddings
     Ending(
         "embedding",
@@ -128,7 +124,7 @@ ENDINGS = [
         "embedding, no usage: its bytes cost nothing",
         report(sent=30_000),
         State.ESTIMATED,
-        INPUT_NANO,
+        2_000_000,
         routes.EMBED,
         rates=EMBEDDING,
     ),
@@ -166,7 +162,17 @@ def test_an_ending(ending: Ending) -> None:
 def test_an_embedding_has_no_output_tokens(operation: Operation) -> None:
     """The bytes of an embedding are numbers, not tokens: its estimated usage is its input alone."""
     verdict = conclude(quote(operation, False, rates=EMBEDDING), report(sent=30_000))
-    assert verdict.usage == Usage.of(1_000)
+    assert (verdict.usage.total_tokens, verdict.usage.output_tokens) == (1_000, 0)
+
+
+@pytest.mark.parametrize(
+    ("estimated", "told", "cached"),
+    [(511, None, 0), (512, None, 512), (1_000, Usage.of(900), 0), (1_000, Usage.of(900, 100), 100)],
+)
+def test_in_doubt_the_input_was_cached(estimated: int, told: Usage | None, cached: int) -> None:
+    """Where the vendor said nothing, a prompt that is long enough for a cache is charged as if it came from there."""
+    terms = replace(quote(routes.CHAT, True), input_tokens=estimated)
+    assert conclude(terms, report(clean=False, usage=told)).usage.cache_read_tokens == cached
 
 
 reports = st.builds(
@@ -232,3 +238,52 @@ def test_the_usage_of_a_verdict_adds_up(case: tuple[Quote, Report]) -> None:
     usage = conclude(*case).usage
     assert usage.cache_read_tokens + usage.cache_write_tokens <= usage.input_tokens
     assert usage.reasoning_tokens <= usage.output_tokens
+
+
+# --- What is learned --------------------------------------------------------------------------------------------------
+
+PROMPT = (Kind("openai.chat", Part.PROMPT, "gpt"), 500, 5_000)
+REASONED = Usage.of(500, 100, 0, 50, 20)
+
+
+@pytest.mark.parametrize(
+    ("terms", "told", "taught"),
+    [
+        pytest.param(
+            quote(routes.CHAT, True),
+            report(usage=FULL, whole=True, sent=900),
+            [PROMPT, (Kind("openai.chat", Part.STREAM, "gpt"), 50, 900)],
+            id="a stream",
+        ),
+        pytest.param(
+            quote(routes.CHAT, False),
+            report(usage=FULL, whole=True, sent=900),
+            [PROMPT, (Kind("openai.chat", Part.PIECE, "gpt"), 50, 900)],
+            id="one piece",
+        ),
+        pytest.param(
+            quote(routes.CHAT, True),
+            report(usage=REASONED, whole=True, sent=900),
+            [PROMPT, (Kind("openai.chat", Part.STREAM, "gpt"), 30, 900)],
+            id="reasoning has no bytes",
+        ),
+        pytest.param(
+            quote(routes.EMBEDDINGS, False),
+            report(usage=Usage.of(500), whole=True, sent=900),
+            [(Kind("openai.embeddings", Part.PROMPT, "gpt"), 500, 5_000)],
+            id="an embedding has no output",
+        ),
+        pytest.param(
+            replace(quote(routes.CHAT, True), text_bytes=0),
+            report(usage=FULL, whole=True, sent=900),
+            [(Kind("openai.chat", Part.STREAM, "gpt"), 50, 900)],
+            id="a prompt with attachments",
+        ),
+        pytest.param(quote(routes.CHAT, True), report(clean=False, usage=FULL, whole=True, sent=900), [], id="cut"),
+        pytest.param(quote(routes.CHAT, True), report(usage=FULL, sent=900), [], id="usage not whole"),
+        pytest.param(quote(routes.CHAT, True), report(sent=900), [], id="no usage"),
+    ],
+)
+def test_what_a_request_teaches(terms: Quote, told: Report, taught: list[tuple[Kind, int, int]]) -> None:
+    """Only an answer that ended cleanly, counted in full, tells how many bytes its tokens have."""
+    assert list(lessons(terms, told)) == taught

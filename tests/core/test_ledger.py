@@ -4,6 +4,10 @@
 
 `reported h1 45` is an `end` in that state with that cost; `at 5000` sets the clock, in milliseconds after the first
 hold. Every hold is due at 100. `log` answers the usage log so far, `key` the sums of the key's account.
+
+`rates 6 60` allows 6 requests and 60 tokens a minute; from `minute 10` on a hold draws 10 tokens, and its end gives
+back all but one. `left` answers what was left of each minute at the last hold, in how many milliseconds it is whole
+again, and in how many the same would be admitted.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -33,10 +37,12 @@ from extproc.core.ledger import (
 )
 from extproc.core.memory_ledger import MemoryLedger
 from extproc.core.money import MAX_ACCOUNT_NANO
+from extproc.core.rate import NO_LIMIT, Draw, Level
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
 from extproc.store.redis_ledger import RedisLedger
 from extproc.store.usage import usage_of_owner
+from tests.store.cluster import Cluster
 from tests.store.redis_server import RedisServer
 
 START_MS = 4_000_000_000_000
@@ -65,6 +71,9 @@ class Play:
     owner: str
     now_ms: int = START_MS
     month: str = "2026-11"
+    requests: Draw = NO_LIMIT
+    tokens: Draw = NO_LIMIT
+    levels: str = ""
 
     async def open(self) -> None:
         """Give the owner a key without a cap."""
@@ -96,7 +105,16 @@ class Play:
                 return f"{result.outcome} {result.limit_nano}"
             case "hold", (hold_id, amount):
                 held = await self.ledger.hold(self.ask(hold_id, nano(amount)))
+                self.levels = f"requests {show_level(held.requests)} tokens {show_level(held.tokens)}"
                 return held.outcome if held.available_nano is None else f"{held.outcome} {held.available_nano}"
+            case "rates", (requests, tokens):
+                self.requests, self.tokens = Draw(int(requests), 1), Draw(int(tokens), 0)
+                return "set"
+            case "minute", (tokens,):
+                self.tokens = replace(self.tokens, amount=int(tokens))
+                return "set"
+            case "left", ():
+                return self.levels
             case "expire", ():
                 ids = await self.ledger.expire_due(bucket_of(self.owner), self.now_ms, 10)
                 return " ".join(["expired", *ids])
@@ -141,6 +159,8 @@ class Play:
             record=f"record of {hold_id}",
             month_limit_nano=self.key.month_limit_nano or UNLIMITED,
             max_live=self.key.max_live,
+            requests=self.requests,
+            tokens=self.tokens,
         )
 
     async def end(self, state: State, hold_id: str, cost_nano: int) -> EndResult:
@@ -156,6 +176,7 @@ class Play:
                 deadline_ms=START_MS + DUE_MS,
                 reporter="test",
                 record=f"end of {hold_id}",
+                tokens_back_us=self.tokens.back_us(1),
             )
         )
 
@@ -183,13 +204,18 @@ def nano(word: str) -> int:
     return (WORDS.get(size) or int(size)) * (-1 if size != word else 1)
 
 
+def show_level(level: Level | None) -> str:
+    """What is left of a minute, when it is whole, and when the same can be asked again."""
+    return f"{level.remaining}/{level.limit} ({level.reset_ms}, {level.retry_ms})" if level else "no limit"
+
+
 def show(sums: Balance) -> str:
     """The sums of an account, in words."""
     return f"held {sums.held_nano} used {sums.used_nano} available {sums.available_nano}"
 
 
 @asynccontextmanager
-async def in_memory(_: RedisServer) -> AsyncIterator[Callable[[], Play]]:
+async def in_memory() -> AsyncIterator[Callable[[], Play]]:
     """Plays on the specification."""
     ledger = MemoryLedger()
 
@@ -204,7 +230,7 @@ async def in_memory(_: RedisServer) -> AsyncIterator[Callable[[], Play]]:
 
 
 @asynccontextmanager
-async def in_redis(server: RedisServer) -> AsyncIterator[Callable[[], Play]]:
+async def in_redis(server: RedisServer | Cluster) -> AsyncIterator[Callable[[], Play]]:
     """Plays on the real thing."""
     connection = Connection(server.url)
 
@@ -229,14 +255,83 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     server.kill()
 
 
-@pytest.fixture(params=[in_memory, in_redis])
-async def new_play(request: pytest.FixtureRequest, server: RedisServer) -> AsyncIterator[Callable[[], Play]]:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A running Redis Cluster."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    cluster.start()
+    yield cluster
+    cluster.kill()
+
+
+@pytest.fixture(params=["memory", "server", "cluster"])
+async def new_play(request: pytest.FixtureRequest) -> AsyncIterator[Callable[[], Play]]:
     """What makes a new owner to play with, in each ledger."""
-    async with request.param(server) as new_play:
+    where = in_memory() if request.param == "memory" else in_redis(request.getfixturevalue(request.param))
+    async with where as new_play:
         yield new_play
 
 
 TABLES = {
+    "so many requests a minute, which come back evenly": """
+        rates 3 0     | set held 0 used 0 available 0
+        hold h1 0     | held held 0 used 0 available 0
+        hold h2 0     | held held 0 used 0 available 0
+        hold h3 0     | held held 0 used 0 available 0
+        left          | requests 0/3 (60000, 20000) tokens no limit held 0 used 0 available 0
+        hold h4 0     | requests_per_minute held 0 used 0 available 0
+        left          | requests 0/3 (60000, 20000) tokens no limit held 0 used 0 available 0
+        at 19999      | set held 0 used 0 available 0
+        hold h4 0     | requests_per_minute held 0 used 0 available 0
+        released h1   | ended released 0 held 0 used 0 available 0
+        hold h4 0     | requests_per_minute held 0 used 0 available 0
+        at 20000      | set held 0 used 0 available 0
+        hold h4 0     | held held 0 used 0 available 0
+        hold h4 0     | exists held 0 used 0 available 0
+        left          | requests 0/3 (60000, 20000) tokens no limit held 0 used 0 available 0
+        at 900000     | set held 0 used 0 available 0
+        hold h5 0     | held held 0 used 0 available 0
+        left          | requests 2/3 (20000, 0) tokens no limit held 0 used 0 available 0
+    """,
+    "tokens are drawn as estimated, and given back when it is known what was used": """
+        rates 0 60    | set held 0 used 0 available 0
+        minute 40     | set held 0 used 0 available 0
+        hold h1 0     | held held 0 used 0 available 0
+        left          | requests no limit tokens 20/60 (40000, 20000) held 0 used 0 available 0
+        hold h2 0     | tokens_per_minute held 0 used 0 available 0
+        released h1   | ended released 0 held 0 used 0 available 0
+        reported h1 0 | ended reported 0 held 0 used 0 available 0
+        hold h2 0     | held held 0 used 0 available 0
+        left          | requests no limit tokens 19/60 (41000, 21000) held 0 used 0 available 0
+        hold h3 0     | tokens_per_minute held 0 used 0 available 0
+    """,
+    "one request larger than a minute passes, and the next waits for it": """
+        rates 0 60    | set held 0 used 0 available 0
+        minute 90     | set held 0 used 0 available 0
+        hold h1 0     | held held 0 used 0 available 0
+        minute 1      | set held 0 used 0 available 0
+        hold h2 0     | tokens_per_minute held 0 used 0 available 0
+        left          | requests no limit tokens 0/60 (90000, 31000) held 0 used 0 available 0
+        at 31000      | set held 0 used 0 available 0
+        hold h2 0     | held held 0 used 0 available 0
+        minute 90     | set held 0 used 0 available 0
+        at 89999      | set held 0 used 0 available 0
+        hold h3 0     | tokens_per_minute held 0 used 0 available 0
+        at 91000      | set held 0 used 0 available 0
+        hold h3 0     | held held 0 used 0 available 0
+    """,
+    "what is refused draws nothing, whatever the reason": """
+        rates 2 60    | set held 0 used 0 available 0
+        minute 30     | set held 0 used 0 available 0
+        hold h1 1     | wallet 0 held 0 used 0 available 0
+        hold h1 0     | held held 0 used 0 available 0
+        left          | requests 1/2 (30000, 0) tokens 30/60 (30000, 0) held 0 used 0 available 0
+        max_live 1    | changed held 0 used 0 available 0
+        hold h2 0     | key_stale held 0 used 0 available 0
+        learn         | learnt held 0 used 0 available 0
+        hold h2 0     | concurrency held 0 used 0 available 0
+        left          | requests 1/2 (30000, 0) tokens 30/60 (30000, 0) held 0 used 0 available 0
+    """,
     "a month has a limit of its own, and the next one begins by itself": """
         top_up 200 a    | topped_up 200          held 0 used 0 available 200
         month_limit 50  | changed                held 0 used 0 available 200
@@ -493,6 +588,12 @@ async def test_table(fact: str, new_play: Callable[[], Play]) -> None:
     await play.open()
     expected = [" ".join(line.split()) for line in TABLES[fact].strip().splitlines()]
     assert [await play.line(line.partition(" |")[0]) for line in expected] == expected
+
+
+def test_every_outcome_is_played() -> None:
+    """There is no answer of a ledger that no table has."""
+    steps = [line.partition("|")[2].split() for table in TABLES.values() for line in table.strip().splitlines()]
+    assert {answer[0] for answer in steps} >= set(Outcome)
 
 
 async def test_an_expired_hold_is_logged_with_its_own_record(new_play: Callable[[], Play]) -> None:

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from extproc.core.catalog import Model, Operation
 from extproc.core.chain import Attempt
+from extproc.core.learned import Kind, Learned, Part, start_of
 from extproc.core.ledger import HOLD_MS
 from extproc.core.pricing import FREE, ONE, Rates, Usage, ceiling_nano, cost_nano
-from extproc.core.quote import BYTES_PER_INPUT_TOKEN, TOKENS_PER_ATTACHMENT, Ask, Line, Quote, make_quote
+from extproc.core.quote import BYTES_PER_INPUT_TOKEN, TOKENS_PER_ATTACHMENT, Ask, Line, Quote, answer_part, make_quote
+from extproc.core.rate import Draw
 from extproc.dialects import routes
 from tests.core.samples import KEY, MODEL, RATES, channel, multipliers, rates, steady
 
@@ -34,9 +36,11 @@ chains = st.lists(attempts, min_size=1, max_size=5, unique_by=lambda attempt: at
 priced = st.sampled_from([value for value in vars(routes).values() if isinstance(value, Operation) and value.priced])
 
 
-def quoted(ask: Ask, *chain: Attempt, operation: Operation = routes.CHAT, model: Model = MODEL) -> Quote:
+def quoted(
+    ask: Ask, *chain: Attempt, operation: Operation = routes.CHAT, model: Model = MODEL, learned: Learned | None = None
+) -> Quote:
     """The quote for this ask over this chain."""
-    return make_quote(KEY, KEY.accounts("2026-11"), ask, operation, model, chain, "rev1", NOW_MS)
+    return make_quote(KEY, KEY.accounts("2026-11"), ask, operation, model, chain, "rev1", NOW_MS, learned or Learned())
 
 
 @pytest.mark.parametrize(
@@ -70,6 +74,20 @@ def test_what_is_held(ask: Ask, operation: Operation, hold_nano: int) -> None:
     assert quoted(ask, attempt, operation=operation).hold_nano == hold_nano
 
 
+@pytest.mark.parametrize(
+    ("ask", "operation", "tokens"),
+    [
+        (Ask("gpt", output_cap=10, text_bytes=300), routes.CHAT, 110),
+        (Ask("gpt", text_bytes=300), routes.CHAT, 1_100),
+        (Ask("gpt", text_bytes=300), routes.EMBEDDINGS, 100),
+        (Ask("gpt", text_bytes=300), routes.COUNT_TOKENS, 0),
+    ],
+)
+def test_what_is_drawn_of_the_keys_minute(ask: Ask, operation: Operation, tokens: int) -> None:
+    """Input and output as they are held; what is free draws no tokens."""
+    assert quoted(ask, CHEAP, operation=operation).tokens.amount == tokens
+
+
 @pytest.mark.parametrize("chain", [(CHEAP, DEAR), (DEAR, CHEAP)])
 def test_the_dearest_channel_is_held_wherever_it_stands(chain: tuple[Attempt, ...]) -> None:
     """The hold covers the fallback at three times the price."""
@@ -90,13 +108,63 @@ def test_a_quote_freezes_the_terms() -> None:
         generates=True,
         stream=True,
         revision="rev1",
-        input_tokens=100,
+        text_bytes=300,
+        input_tokens=0,
+        output=start_of(Kind("openai.chat", Part.STREAM, "gpt")).scale(),
         hold_nano=990_000,
         held_ms=NOW_MS,
         deadline_ms=NOW_MS + HOLD_MS,
         lines={"b": Line("spare", 3 * ONE, RATES, "gpt-b"), "a": Line("main", ONE // 2, RATES, "gpt-a")},
+        tokens=Draw(0, 110),
     )
     assert list(quote.lines) == ["b", "a"]
+
+
+def learned_of(kind: Kind) -> Learned:
+    """One that has seen answers of 1,000 bytes and 100 for each token."""
+    learned = Learned()
+    for tokens in range(1, 2_000, 10):
+        learned.add(kind, tokens, 1_000 + 100 * tokens)
+    learned.know(learned.take())
+    return learned
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_quote_freezes_what_was_learned_of_the_answer(stream: bool) -> None:
+    """The scale of this model and kind of answer goes with the request; that of another kind does not."""
+    for part, model, same in (
+        (answer_part(stream), "gpt", True),
+        (answer_part(not stream), "gpt", False),
+        (answer_part(stream), "other", False),
+    ):
+        kind = Kind("openai.chat", part, model)
+        learned = learned_of(kind)
+        assert (quoted(Ask("gpt", stream=stream), CHEAP, learned=learned).output == learned.scale(kind)) is same
+
+
+@pytest.mark.parametrize(
+    ("ask", "text_bytes", "input_tokens"),
+    [
+        pytest.param(Ask("gpt", text_bytes=11_000), 11_000, 96, id="text"),
+        pytest.param(Ask("gpt", text_bytes=900), 900, 0, id="less than any prompt"),
+        pytest.param(Ask("gpt", text_bytes=11_000, attachments=2), 0, 96 + 140, id="attachments teach nothing"),
+    ],
+)
+def test_a_quote_freezes_what_was_learned_of_the_prompt(ask: Ask, text_bytes: int, input_tokens: int) -> None:
+    """What a cut request is charged for its input leans to the caller; the hold stays as it is."""
+    quote = quoted(ask, CHEAP, learned=learned_of(Kind("openai.chat", Part.PROMPT, "gpt")))
+    assert (quote.text_bytes, quote.input_tokens) == (text_bytes, input_tokens)
+    assert quote.hold_nano == quoted(ask, CHEAP).hold_nano
+
+
+@steady
+@given(asks, st.lists(st.integers(1, 10**6), min_size=20, max_size=25), st.integers(1, 5))
+def test_the_input_is_never_charged_above_its_hold(ask: Ask, seen: list[int], token_bytes: int) -> None:
+    """However small tokens were, the input of a cut request is charged at no more than was held for it."""
+    kind, learned = Kind("openai.chat", Part.PROMPT, "gpt"), Learned()
+    for tokens in seen:
+        learned.add(kind, tokens, 100 + token_bytes * tokens)
+    assert 0 <= quoted(ask, CHEAP, learned=learned).input_tokens <= ask.input_tokens
 
 
 @pytest.mark.parametrize(

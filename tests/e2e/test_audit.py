@@ -1,6 +1,7 @@
 """`tollgate audit`, `trace` and the corrections of a wallet, on a gateway that is working meanwhile."""
 
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,8 @@ from tests.e2e.harness import HTTP, Customer, Gateway, eventually
 def tollgate(gateway: Gateway, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command as an operator would."""
     command = [sys.executable, "-m", "extproc", *arguments, "--data", str(gateway.settings.data)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "TOLLGATE_CONFIG": str(gateway.settings.config)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def ask(gateway: Gateway, customer: Customer, script: str = "", **more: Any) -> httpx.Response:
@@ -49,6 +51,7 @@ def test_an_audit_is_clean_while_requests_run(demo: Gateway) -> None:
         demo.settled(customer, 40)
     said = tollgate(demo, "audit")
     assert (said.returncode, "Everything adds up." in said.stdout) == (0, True)
+    assert seen[-1]["unknown_revisions"] == {}
     assert json.loads(tollgate(demo, "audit", "--json").stdout)["records"] >= 120
 
 

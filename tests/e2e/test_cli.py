@@ -309,6 +309,7 @@ COMPLAINTS = [
     (("render", "/nowhere"), "/nowhere"),
     (("keys", "list", "--redis", "nonsense"), "nonsense"),
     (("keys", "list", "--redis", "redis://127.0.0.1:1"), "no answer at redis://127.0.0.1:1"),
+    (("keys", "list", "--redis", "redis://me:secret@127.0.0.1:1/?db=1"), "no answer at redis://127.0.0.1:1/ ("),
 ]
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
-from extproc.core.ending import BYTES_PER_OUTPUT_TOKEN, BYTES_PER_UNARY_TOKEN
 from extproc.core.money import format_usd
 from extproc.core.quote import BYTES_PER_INPUT_TOKEN
 from tests.e2e.calls import FORMS, STREAMS, Reading, Script, call, headers, price_nano, prompt, read_stream
 from tests.e2e.harness import Customer, Gateway, eventually
 
 USAGE = {"input": 40, "cached": 11, "cache_write": 5, "output": 9, "reasoning": 2}
+EMBEDDINGS = ("embeddings", "gem-embed")
 EMBEDDING_NANO = 500
 
 
@@ -76,6 +76,14 @@ ENDINGS: dict[str, Ending] = {
 }
 
 
+LAST_EVENT = {
+    "chat stream": b"[DONE]",
+    "responses stream": b'"type":"response.completed"',
+    "messages stream": b'"type":"message_stop"',
+    "generate stream": b'"finishReason"',
+}
+
+
 @dataclass(slots=True)
 class Books:
     """What each customer of this module had been charged when their test ended."""
@@ -95,33 +103,36 @@ def _vendor_usage(gateway: Gateway) -> dict[str, int]:
     return usage
 
 
-def _sent_tokens(form_name: str, operation: str, sent_bytes: int) -> int:
-    if form_name in ("embeddings", "gem-embed"):
-        return 0
-    return sent_bytes // BYTES_PER_OUTPUT_TOKEN.get((operation, FORMS[form_name].stream), BYTES_PER_UNARY_TOKEN)
+def _delivered(gateway: Gateway, form: str, script: Script, record: dict[str, Any], words: int) -> dict[str, int]:
+    """The usage of a cut or silent answer with so many words, checked: its output leans to the caller.
 
-
-def _delivered(gateway: Gateway, ending: Ending, record: dict[str, Any], sent_bytes: int) -> dict[str, int]:
-    """Anthropic tells its input first; of the others a cut or silent answer leaves the size of what was asked."""
-    output = _sent_tokens(ending.form, record["operation"], sent_bytes)
-    usage = {"cached": 0, "cache_write": 0, "reasoning": 0, "output": output}
-    if ending.form == "messages stream" and not ending.script.get("no_usage"):
+    Anthropic tells its input first, Gemini with every event; of the others the size of what was asked is all there is.
+    """
+    names = {"input": "input", "cached": "cache_read", "cache_write": "cache_write"}
+    names |= {"output": "output", "reasoning": "reasoning"}
+    usage = {name: int(record["usage"][f"{ours}_tokens"]) for name, ours in names.items()}
+    told = {"messages stream": ("input", "cached", "cache_write"), "generate stream": ("input", "cached")}
+    if form in told and not script.get("no_usage"):
         vendors = _vendor_usage(gateway)
-        return usage | {name: vendors[name] for name in ("input", "cached", "cache_write")}
-    asked = FORMS[ending.form].encode(prompt(ending.script))
-    return usage | {"input": -(-len(asked) // BYTES_PER_INPUT_TOKEN)}
+        assert [usage[name] for name in told[form]] == [vendors[name] for name in told[form]]
+    else:
+        assert usage["input"] <= -(-len(FORMS[form].encode(prompt(script))) // BYTES_PER_INPUT_TOKEN)
+        assert usage["cached"] == usage["cache_write"] == 0
+    assert usage["output"] - usage["reasoning"] <= (0 if form in EMBEDDINGS else words)
+    assert usage["reasoning"] == (_vendor_usage(gateway)["reasoning"] if form == "generate stream" else 0)
+    return usage
 
 
 def _nano(form: str, usage: dict[str, int]) -> int:
-    return EMBEDDING_NANO * usage["input"] if form in ("embeddings", "gem-embed") else price_nano(usage)
+    return EMBEDDING_NANO * usage["input"] if form in EMBEDDINGS else price_nano(usage)
 
 
-def _expected_nano(gateway: Gateway, ending: Ending, record: dict[str, Any], sent_bytes: int) -> int:
+def _expected_nano(gateway: Gateway, ending: Ending, record: dict[str, Any], words: int) -> int:
     match ending.charged:
         case "usage":
             return _nano(ending.form, _vendor_usage(gateway))
         case "delivered":
-            exact = _nano(ending.form, _delivered(gateway, ending, record, sent_bytes))
+            exact = _nano(ending.form, _delivered(gateway, ending.form, ending.script, record, words))
             return min(exact, int(record["hold_nano"]))
         case _:
             return 0
@@ -137,7 +148,7 @@ def test_ending(chains: Gateway, books: Books, ending: Ending) -> None:
 
     (record,) = books.closed[customer] = chains.settled(customer, records=1)
     assert (reading.status, reading.cut, record["state"]) == (ending.status, ending.cut, ending.state)
-    assert record["charged_nano"] == _expected_nano(chains, ending, record, len(reading.received))
+    assert record["charged_nano"] == _expected_nano(chains, ending, record, len(set(reading.words)))
     assert record["usage_source"] == ("none" if ending.charged == "nothing" else ending.state.lower())
     assert record["request_id"] == reading.request_id
     assert record["status"] == ending.status
@@ -152,27 +163,39 @@ def test_client_gone_in_the_stream(chains: Gateway, books: Books, form: str) -> 
     customer = chains.customer()
     chains.forget_received()
     script = {"usage": USAGE, "chunks": 100, "delay_ms": 50}
-    body, received = FORMS[form].encode(prompt(script)), b""
+    body, reading = FORMS[form].encode(prompt(script)), Reading()
     sent = headers(FORMS[form], customer.key)
     with httpx.stream("POST", chains.url + FORMS[form].path, headers=sent, content=body, timeout=60) as answer:
         for piece in answer.iter_raw():
-            received += piece
-            if b"w1" in received:
+            reading.received += piece
+            if b"w1" in reading.received:
                 break
 
     (record,) = books.closed[customer] = chains.settled(customer, records=1)
     assert (record["state"], record["usage_source"], record["reporter"]) == ("PARTIAL", "partial", "access_log")
     eventually(lambda: chains.received()[0]["ended"] == "client_gone", "the vendor's stream to be closed")
-    usage = record["usage"]
-    ending = Ending(form, script, 200, "PARTIAL", "delivered")
-    least = _delivered(chains, ending, record, len(received))
-    assert {name: usage[f"{name}_tokens"] for name in ("input", "cache_write")} == {
-        name: least[name] for name in ("input", "cache_write")
-    }
-    assert usage["cache_read_tokens"] == least["cached"]
-    assert least["output"] <= usage["output_tokens"]
-    exact = price_nano(least | {"output": usage["output_tokens"]})
-    assert record["charged_nano"] == min(exact, record["hold_nano"]) > 0
+    exact = price_nano(_delivered(chains, form, script, record, chains.received()[0]["chunks"]))
+    assert record["charged_nano"] == min(exact, record["hold_nano"])
+
+
+@pytest.mark.parametrize("form", STREAMS)
+def test_client_gone_with_the_last_event(chains: Gateway, books: Books, form: str) -> None:
+    """Who has had the last event, and leaves before the message's own end, as SDKs do, pays what the vendor counted."""
+    customer = chains.customer()
+    chains.forget_received()
+    usage = {"input": 40, "cached": 11, "output": 9}
+    body = FORMS[form].encode(prompt({"usage": usage, "pause_at": 99}))
+    sent, received = headers(FORMS[form], customer.key), b""
+    with httpx.stream("POST", chains.url + FORMS[form].path, headers=sent, content=body, timeout=60) as answer:
+        for piece in answer.iter_raw():
+            received += piece
+            if LAST_EVENT[form] in received:
+                break
+
+    (record,) = books.closed[customer] = chains.settled(customer, records=1)
+    assert record["charged_nano"] == price_nano(_vendor_usage(chains))
+    state = "PARTIAL" if form == "generate stream" else "REPORTED"
+    assert (record["state"], record["reporter"]) == (state, "access_log")
 
 
 @pytest.mark.parametrize("form", FORMS)

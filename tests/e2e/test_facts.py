@@ -19,6 +19,7 @@ from extproc.config.load import load
 from extproc.core.catalog import Catalog, Channel, Dialect
 from extproc.core.pricing import FREE, ONE
 from extproc.core.quote import Line, Quote
+from extproc.core.scale import Scale
 from extproc.errors import ConfigError
 from extproc.wire import codec
 from extproc.wire.pb.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
@@ -244,9 +245,9 @@ CHANGED = b'{"model": "x", "changed": true}'
 
 def _answer(way: str) -> ProcessingResponse:
     line = Line("g", ONE, FREE, "x")
-    quote = Quote("o", "k", "p", (), "g", "x", "openai.chat", True, False, "r", 0, 0, 0, 0, {"x": line})
+    quote = Quote("o", "k", "p", (), "g", "x", "openai.chat", True, False, "r", 0, 0, Scale(0, 1), 0, 0, 0, {"x": line})
     body = CHANGED if "changed body" in way else None
-    answer = codec.forward(codec.Forward(quote, {"x": "/answer/v1/chat/completions"}, {}, 0, 0, body))
+    answer = codec.forward(codec.Forward(quote, {"x": "/answer/v1/chat/completions"}, {}, 0, 0, body, {}))
     if "without weight" in way:
         packed = answer.typed_dynamic_metadata[names.CHAIN_NAMESPACE]
         override = PriorityGroupsOverride.FromString(packed.value)

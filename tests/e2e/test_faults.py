@@ -86,6 +86,21 @@ def test_twenty_streams_outlive_all_workers(faulty: Gateway) -> None:
     assert {record["charged_nano"] for record in records} == {2 * 1000 + CHUNKS * 5000}
 
 
+def test_reports_that_die_with_the_workers_are_in_the_journal(faulty: Gateway) -> None:
+    """All workers hang while streams end, and are killed with the reports they were sent: each is charged in full."""
+    customer = faulty.customer()
+    with streams_running(faulty, customer, 10, SCRIPT) as readings:
+        killed = faulty.kill(WORKER, signal.SIGSTOP)
+    assert _all_whole(readings)
+    faulty.kill(WORKER)
+    eventually(lambda: _workers_back(faulty, killed), "new workers")
+    records = faulty.settled(customer, records=10)
+    assert {record["request_id"] for record in records} == {reading.request_id for reading in readings}
+    assert {record["state"] for record in records} == {"REPORTED"}
+    assert {record["charged_nano"] for record in records} == {2 * 1000 + CHUNKS * 5000}
+    assert "journal" in {record["reporter"] for record in records}
+
+
 class Load:
     """Callers in a loop, until told to stop. `answers` is (status, Retry-After, request id), one for each call."""
 
@@ -266,14 +281,15 @@ async def _sweep(faulty: Gateway) -> int:
 
 @pytest.mark.parametrize("form", ["chat stream", "messages stream"])
 def test_the_vendor_is_killed(faulty: Gateway, form: str) -> None:
-    """Streams are cut and cost what was delivered, at most the hold; the vendor back, requests work again."""
+    """Streams are cut and cost no more than was delivered; the vendor back, requests work again."""
     customer = faulty.customer()
     with streams_running(faulty, customer, 3, SCRIPT, form) as readings:
         faulty.kill("extproc.simulator")
     assert all(reading.cut and reading.words == WORDS[: len(reading.words)] for reading in readings)
     records = faulty.settled(customer, records=3)
     assert {record["state"] for record in records} == {"PARTIAL"}
-    assert all(0 < record["charged_nano"] <= record["hold_nano"] for record in records)
+    words = {reading.request_id: len(reading.words) for reading in readings}
+    assert all(record["usage"]["output_tokens"] <= words[record["request_id"]] for record in records)
     eventually(lambda: _serves(faulty), "the vendor to be back", 60)
 
 

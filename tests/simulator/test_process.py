@@ -43,7 +43,11 @@ def test_serves_until_told(process: subprocess.Popen[str], received: Path, numbe
     process.send_signal(number)
     assert process.wait(20) == 0
     log = received.read_text()
-    assert (json.loads(log)["vendor"], json.loads(log)["ended"]) == ("a", "clean")
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert [(line["vendor"], line["ended"], line["process"]) for line in lines] == [
+        ("a", None, process.pid),
+        ("a", "clean", process.pid),
+    ]
     assert "my-prompt" not in log
     assert "my-secret" not in log
 

@@ -43,6 +43,8 @@ async def test_record(client: "Client") -> None:
         "said_usage": True,
         "chunks": 1,
         "ended": "clean",
+        "produced": {"input": 2, "output": 5, "cached": 0, "cache_write": 0, "reasoning": 0},
+        "request_id": "",
     }
 
 

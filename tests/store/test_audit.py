@@ -7,15 +7,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from extproc.core.audit import Difference
+from extproc.core.audit import Difference, Prices
+from extproc.core.catalog import Catalog, Channel, Dialect, Group, Member, Model, Operation
 from extproc.core.identity import KeyRecord
 from extproc.core.ledger import UNLIMITED, Account, AccountKind, End, Hold, State, bucket_of
+from extproc.core.pricing import ONE
 from extproc.store import keys, usage
 from extproc.store.audit import Audited, audit, read_bucket
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
 from extproc.store.redis_ledger import RedisLedger
-from tests.store.records import record
+from tests.store.records import NANO_A_TOKEN, record
 from tests.store.redis_server import RedisServer
 
 NOW_MS = 4_000_000_000_000
@@ -25,6 +27,16 @@ NEIGHBOUR = next(name for name in map("neighbour{}".format, count()) if bucket_o
 OTHER = KeyRecord("other-key", NEIGHBOUR, "sk-abcdefg", "", "main")
 B = bucket_of("ada")
 WALLET = keys.account(B, Account(AccountKind.WALLET, "ada"))
+
+CHANNEL = Channel("a", Dialect.OPENAI, "https://vendor.test/v1", None, {"gpt": "gpt-a"})
+GROUP = Group("main", ONE, frozenset({"gpt"}), (Member(CHANNEL, 0, 1),))
+CATALOG = Catalog.of("rev1", {"a": CHANNEL}, {"gpt": Model("gpt", NANO_A_TOKEN, False, 0)}, {"main": GROUP})
+CHAT = Operation("openai.chat", Dialect.OPENAI, output=False)
+
+
+def prices() -> Prices:
+    """What the records of `record` are priced by: one revision, one model."""
+    return Prices({"rev1": CATALOG}.get, {CHAT.name: CHAT})
 
 
 def ask(hold_id: str, amount_nano: int, key: KeyRecord = KEY) -> Hold:
@@ -68,9 +80,18 @@ async def test_what_is_right_is_counted_and_not_complained_of(
 ) -> None:
     """Every account of both owners, also those that only the log names; page by page."""
     monkeypatch.setattr(usage, "PAGE", 2)
-    assert await audit(busy) == Audited(
+    assert await audit(busy, prices()) == Audited(
         owners=2, accounts=8, holds=4, records=9, put_in_nano=1_900, held_nano=14, used_nano=93, differences=[]
     )
+
+
+async def test_records_of_an_unknown_revision_are_counted(busy: Connection) -> None:
+    """The five entries of settled requests, by revision; that is no difference."""
+    await rewrite(busy, revision="gone")
+    audited = await audit(busy, prices())
+    assert (audited.unknown_revisions, audited.differences) == ({"gone": 1}, [])
+    audited = await audit(busy, Prices(lambda _: None, {}))
+    assert (audited.unknown_revisions, audited.differences) == ({"rev1": 4, "gone": 1}, [])
 
 
 async def test_nothing_is_right_too(connection: Connection) -> None:
@@ -144,6 +165,14 @@ async def lose_a_hold(redis: Connection) -> None:
     await redis.execute("DEL", keys.hold(B, "ada-live2"))
 
 
+async def charge_dearly(redis: Connection) -> None:
+    """The terms and the cost agree with one another, and every sum with the cost."""
+    honest = msgspec.json.decode(record("ada-dear", "ada", ACCOUNTS, State.REPORTED, 2))
+    said = msgspec.json.encode({**honest, "multiplier_ppm": 3 * ONE, "cost_nano": 6}).decode()
+    await RedisLedger(redis).end(told("ada-dear", State.REPORTED, 6, said=said))
+    assert (await audit(redis)).differences == []
+
+
 async def forget_a_record(redis: Connection) -> None:
     """A charge without a record."""
     await RedisLedger(redis).end(told("ada-bare", State.REPORTED, 0, said="not JSON"))
@@ -152,6 +181,12 @@ async def forget_a_record(redis: Connection) -> None:
 def wrong(what: str, expected: int | str, found: int | str) -> Difference:
     """A difference of ada's."""
     return Difference("ada", what, expected, found)
+
+
+def terms(multiplier_ppm: int) -> str:
+    """The terms of a record, in words."""
+    rates = "input 1000000, cache_read 0, cache_write 0, output 0, reasoning 0"
+    return f"gpt-a at {rates} × {multiplier_ppm}"
 
 
 def on_every_account(sum_name: str, expected: int, found: int) -> list[Difference]:
@@ -184,7 +219,15 @@ PLANTED: dict[str, tuple[Plant, list[Difference]]] = {
     "cost in a record": (lambda redis: rewrite(redis, cost_nano=44), [wrong("request ada-ended cost", 45, 44)]),
     "multiplier in a record": (
         lambda redis: rewrite(redis, multiplier_ppm=2_000_000),
-        [wrong("request ada-ended cost", 90, 45), wrong("request ada-ended charged", 90, 45)],
+        [
+            wrong("request ada-ended cost", 90, 45),
+            wrong("request ada-ended charged", 90, 45),
+            wrong("request ada-ended terms", terms(ONE), terms(2 * ONE)),
+        ],
+    ),
+    "a charge at another price": (
+        charge_dearly,
+        [wrong("request ada-dear terms", terms(ONE), terms(3 * ONE))],
     ),
     "a request charged twice": (charge_twice, [wrong("request ada-ended charged", 45, 90)]),
     "a charge without a record": (forget_a_record, [wrong("request ada-bare record", "one", "none")]),
@@ -196,7 +239,7 @@ async def test_what_is_wrong_is_found_and_named(busy: Connection, what: str) -> 
     """One thing is changed behind the ledger's back: that is what is complained of, and nothing else."""
     plant, expected = PLANTED[what]
     await plant(busy)
-    found = (await audit(busy)).differences
+    found = (await audit(busy, prices())).differences
     assert sorted(map(str, found)) == sorted(map(str, expected))
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from extproc.core.identity import KeyRecord
 from extproc.core.ledger import Account, AccountKind, Hold, HoldResult, Outcome
-from extproc.errors import ConfigError, LedgerUnavailable
-from extproc.store.connection import FOREIGN, Connection
+from extproc.errors import LedgerUnavailable
+from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
+from extproc.store.lane import FOREIGN
 from extproc.store.redis_ledger import RedisLedger
 from tests.store.redis_server import RedisServer
 
@@ -71,12 +72,6 @@ async def test_no_redis_is_ledger_unavailable(url: str) -> None:
     with pytest.raises(LedgerUnavailable, match="connecting"):
         await connection.execute("PING")
     await connection.aclose()
-
-
-async def test_an_address_of_another_kind_is_refused() -> None:
-    """A typing error in the address is told when the connection is made, not at the first request."""
-    with pytest.raises(ConfigError, match="scheme"):
-        Connection("http://127.0.0.1")
 
 
 async def test_parallel_calls_share_one_connection(connection: Connection) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from extproc.store.connection import Connection
-from extproc.store.durability import judge, shortcomings
+from extproc.store.durability import judge, judge_replicas, shortcomings
 
 SAFE = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory": "0", "maxmemory-policy": "noeviction"}
 
@@ -24,6 +24,24 @@ SAFE = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory": "0", "maxme
 def test_what_can_lose_money_is_said(change: dict[str, str], words: list[str]) -> None:
     """One sentence for each shortcoming, and none for a Redis that keeps what it is given."""
     said = judge({**SAFE, **change})
+    assert len(said) == len(words)
+    assert all(word in sentence for word, sentence in zip(words, said, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("there", "needed", "words"),
+    [
+        (0, 0, []),
+        (1, 0, ["a failover loses the last"]),
+        (1, 1, []),
+        (2, 1, []),
+        (0, 1, ["has 0 replicas, and its URL wants 1"]),
+        (1, 2, ["has 1 replicas, and its URL wants 2"]),
+    ],
+)
+def test_what_a_failover_costs_is_said(there: int, needed: int, words: list[str]) -> None:
+    """Replicas that no write waits for, and writes that wait for replicas that are not there."""
+    said = judge_replicas(there, needed)
     assert len(said) == len(words)
     assert all(word in sentence for word, sentence in zip(words, said, strict=True))
 

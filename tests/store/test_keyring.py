@@ -54,7 +54,7 @@ async def test_an_unknown_key_is_not_remembered(connection: Connection, monkeypa
     monkeypatch.setattr(keyring_module, "CACHED_KEYS", 2)
     for number in range(5):
         assert await ring.find(f"invented {number}") is None
-    await connection.execute("FLUSHDB")
+    await connection.execute_everywhere("FLUSHDB")
     assert await ring.find("digest") == KEY
 
 
@@ -129,7 +129,7 @@ async def test_a_look_up_that_leads_nowhere_is_no_key(connection: Connection) ->
     ring = RedisKeyring(connection)
     await ring.create(KEY, "digest")
     assert await ring.find("digest") == KEY
-    await connection.execute("FLUSHDB")
+    await connection.execute_everywhere("FLUSHDB")
     assert await ring.find_fresh("digest") is None
     assert await ring.find("digest") is None
 

@@ -25,11 +25,13 @@ from extproc.core.ledger import (
 )
 from extproc.core.memory_ledger import MemoryLedger
 from extproc.core.money import MAX_ACCOUNT_NANO
+from extproc.core.rate import Draw
 from extproc.store.audit import read_bucket
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
 from extproc.store.redis_ledger import RedisLedger
 from extproc.store.usage import usage_of_bucket, wallet_entries
+from tests.store.cluster import Cluster
 from tests.store.records import record
 from tests.store.redis_server import RedisServer
 
@@ -45,6 +47,9 @@ HOLDS = tuple((*key, f"{key[1]}-hold{number}") for key in KEYS for number in ran
 AMOUNTS = st.sampled_from([0, 1, 20, 20, 20, 40, 40, 61, MAX_ACCOUNT_NANO - 1, 10**30])
 """Few different ones, so that the same is often asked for twice."""
 
+DRAWS = st.builds(Draw, st.sampled_from([0, 0, 3, 7]), st.sampled_from([1, 2, 5, 10**12]))
+"""Of the requests or tokens of a minute, perhaps without a limit, perhaps more than a minute's."""
+
 ENDS = st.sampled_from([State.RELEASED, State.ESTIMATED, State.PARTIAL, State.REPORTED])
 
 T = TypeVar("T")
@@ -53,7 +58,7 @@ T = TypeVar("T")
 class Lockstep(RuleBasedStateMachine):
     """Three owners, two of them in one bucket, with two keys each and two holds a key."""
 
-    server: ClassVar[RedisServer]
+    server: ClassVar[RedisServer | Cluster]
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,8 +143,16 @@ class Lockstep(RuleBasedStateMachine):
         """An operator corrects a wallet."""
         self.both("adjust", owner, sign * amount_nano, "a reason", reference, self.now_ms)
 
-    @rule(place=st.sampled_from(HOLDS), amount_nano=AMOUNTS, revisions_behind=st.sampled_from([0] * 7 + [1]))
-    def hold(self, place: tuple[str, str, str], amount_nano: int, revisions_behind: int) -> None:
+    @rule(
+        place=st.sampled_from(HOLDS),
+        amount_nano=AMOUNTS,
+        revisions_behind=st.sampled_from([0] * 7 + [1]),
+        requests=DRAWS,
+        tokens=DRAWS,
+    )
+    def hold(
+        self, place: tuple[str, str, str], amount_nano: int, revisions_behind: int, requests: Draw, tokens: Draw
+    ) -> None:
         """A request is admitted or refused."""
         owner, key_id, hold_id = place
         key = self.keys[key_id]
@@ -155,19 +168,27 @@ class Lockstep(RuleBasedStateMachine):
             f'{{"hold": "{hold_id}"}}',
             month_limit_nano=key.month_limit_nano or UNLIMITED,
             max_live=key.max_live,
+            requests=requests,
+            tokens=tokens,
         )
         if self.both("hold", hold).outcome is Outcome.HELD:
             self.live[hold_id] = hold
 
-    @rule(place=st.sampled_from(HOLDS), state=ENDS, cost_nano=AMOUNTS, lost=st.sampled_from([False] * 7 + [True]))
-    def end(self, place: tuple[str, str, str], state: State, cost_nano: int, lost: bool) -> None:
+    @rule(
+        place=st.sampled_from(HOLDS),
+        state=ENDS,
+        cost_nano=AMOUNTS,
+        lost=st.sampled_from([False] * 7 + [True]),
+        back_us=st.sampled_from([0, 20_000_000, -15_000_000]),
+    )
+    def end(self, place: tuple[str, str, str], state: State, cost_nano: int, lost: bool, back_us: int) -> None:
         """Somebody reports an end, perhaps of a hold that never was, perhaps long after."""
         owner, key_id, hold_id = place
         deadline_ms = self.now_ms - (KEEP_MS + 1 if lost else 0)
         cost_nano = cost_nano if state.settled else 0
         accounts = self.accounts(key_id, hold_id)
         said = record(hold_id, owner, accounts, state, cost_nano)
-        end = End(hold_id, owner, accounts, state, cost_nano, self.now_ms, deadline_ms, "test", said)
+        end = End(hold_id, owner, accounts, state, cost_nano, self.now_ms, deadline_ms, "test", said, back_us)
         result = self.both("end", end)
         if result.outcome is Outcome.ENDED:
             self.live.pop(hold_id, None)
@@ -179,6 +200,11 @@ class Lockstep(RuleBasedStateMachine):
         self.now_ms += later_ms
         for hold_id in self.both("expire_due", bucket_of(owner), self.now_ms, limit):
             assert self.live.pop(hold_id).deadline_ms <= self.now_ms
+
+    @rule(later_ms=st.sampled_from([1_000, 20_000, 60_000]))
+    def wait(self, later_ms: int) -> None:
+        """Time passes, and the buckets of a minute empty."""
+        self.now_ms += later_ms
 
     @invariant()
     def sums_add_up(self) -> None:
@@ -236,12 +262,13 @@ class Lockstep(RuleBasedStateMachine):
             assert touched <= found.balances.keys()
 
 
-def test_redis_and_memory_never_differ(server: RedisServer) -> None:
+def test_redis_and_memory_never_differ(server: RedisServer | Cluster) -> None:
     """Random interleavings of all verbs answer alike, leave the same sums and the same log, and money is conserved."""
     Lockstep.server = server
+    examples = 60 if isinstance(server, RedisServer) else 20
     run_state_machine_as_test(
         Lockstep,
         settings=settings(
-            max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

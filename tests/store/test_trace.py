@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from extproc.core.identity import KeyRecord
-from extproc.core.ledger import End, Hold, State
+from extproc.core.ledger import End, Hold, State, bucket_of
 from extproc.dialects import routes
-from extproc.store import trace
+from extproc.store import keys, trace
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
 from extproc.store.redis_ledger import RedisLedger
@@ -64,8 +64,7 @@ async def test_an_ended_request_shows_every_report(connection: Connection, ledge
 async def test_a_forgotten_request_is_found_by_its_owner(connection: Connection, ledger: RedisLedger) -> None:
     """The log remembers what Redis has forgotten; the id alone finds nothing then."""
     await ledger.end(told(State.REPORTED, 12, RECORD))
-    for name in await connection.execute("KEYS", "*:hold:id-1"):
-        await connection.execute("DEL", name)
+    await connection.execute("DEL", keys.hold(bucket_of(KEY.owner), "id-1"))
 
     assert await trace.find(connection, "id-1") is None
     found = await trace.find(connection, "id-1", KEY.owner)

@@ -8,10 +8,12 @@ from datetime import UTC
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from extproc.core import identity
 from extproc.core.catalog import Catalog, Member
 from extproc.core.identity import KeyRecord, KeyStatus
+from extproc.core.learned import Learned
 from extproc.core.ledger import ENTERED, Account, AccountKind, Hold, HoldResult, Outcome
 from extproc.core.memory_ledger import MemoryLedger
 from extproc.errors import LedgerUnavailable
@@ -94,10 +96,14 @@ async def funded(ledger: MemoryLedger, key: KeyRecord = KEY) -> MemoryLedger:
 
 
 async def admit(
-    ledger: MemoryLedger, keys: Keys, head: Mapping[str, str] = POST, body: bytes | None = BODY
+    ledger: MemoryLedger,
+    keys: Keys,
+    head: Mapping[str, str] = POST,
+    body: bytes | None = BODY,
+    catalog: Catalog = CATALOG,
 ) -> list[ProcessingResponse]:
     """What admit answers to these headers and this body."""
-    admission = Admission(lambda: CATALOG, keys, ledger, PEPPER, lambda: 1_000, random.Random(1), UTC)
+    admission = Admission(lambda: catalog, keys, ledger, PEPPER, lambda: 1_000, random.Random(1), UTC, Learned())
     stream = Stream([] if body is None else [ProcessingRequest(request_body=HttpBody(body=body, end_of_stream=True))])
     await admission.serve(headers(head), stream)  # type: ignore[arg-type]
     return stream.written
@@ -109,6 +115,12 @@ def refusal(responses: list[ProcessingResponse]) -> tuple[int, str, str]:
     assert last.WhichOneof("response") == "immediate_response"
     immediate = last.immediate_response
     return immediate.status.code, json.loads(immediate.body)["error"]["code"], immediate.details
+
+
+def limits_in(response: ProcessingResponse) -> dict[str, str]:
+    """What the caller will be told of the key's minute."""
+    limits: dict[str, str] = MessageToDict(response.dynamic_metadata)["tollgate"].get("limits", {})
+    return limits
 
 
 async def test_two_answers_and_one_hold() -> None:
@@ -209,6 +221,37 @@ async def test_the_credential_goes_no_further() -> None:
     assert {"authorization", "x-api-key", "x-goog-api-key"} <= set(mutation.remove_headers)
     (path,) = [option.header.raw_value for option in mutation.set_headers if option.header.key == ":path"]
     assert path == b"/v1/chat/completions?x=1"
+
+
+@pytest.mark.parametrize(
+    ("terms", "reason"),
+    [
+        ({"requests_per_minute": 1}, "requests_per_minute_exceeded"),
+        ({"tokens_per_minute": 1}, "tokens_per_minute_exceeded"),
+    ],
+)
+async def test_a_minute_that_is_used_up(terms: dict[str, Any], reason: str) -> None:
+    """429 with when to come again and what is left; the first request was told as much in its metadata."""
+    key = replace(KEY, **terms)
+    ledger = await funded(MemoryLedger(), key)
+    _, first = await admit(ledger, Keys(key, key))
+    limits = limits_in(first)
+    second = await admit(ledger, Keys(key, key), {**POST, "x-request-id": "r-2"})
+    assert refusal(second) == (429, "rate_limit_exceeded", f"tollgate_{reason}")
+    told = {h.header.key: h.header.raw_value.decode() for h in second[-1].immediate_response.headers.set_headers}
+    (unit,) = {name.rpartition("-")[2] for name in limits}
+    assert limits[f"x-ratelimit-remaining-{unit}"] == told[f"x-ratelimit-remaining-{unit}"] == "0"
+    assert int(told["retry-after"]) >= 60
+
+
+async def test_a_keys_own_limit_goes_before_its_groups() -> None:
+    """The group's limit holds for a key that has none, and not for one that has, even if its own is none at all."""
+    main = replace(CATALOG.groups["main"], requests_per_minute=1)
+    limited = Catalog.of("r1", CATALOG.channels, CATALOG.models, {"main": main})
+    for own, told in ((None, "1"), (5, "5"), (0, None)):
+        key = replace(KEY, requests_per_minute=own)
+        _, answer = await admit(await funded(MemoryLedger(), key), Keys(key, key), catalog=limited)
+        assert limits_in(answer).get("x-ratelimit-limit-requests") == told
 
 
 def test_every_outcome_of_a_hold_has_an_answer() -> None:

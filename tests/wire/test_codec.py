@@ -46,6 +46,8 @@ from extproc.wire.pb.token_usage_pb2 import InputTokenDetails, OutputTokenDetail
 from tests.core.samples import KEY, quote, quotes, steady, words
 
 QUOTE = quote(routes.MESSAGES, stream=True)
+CHAT = quote(routes.CHAT, stream=True)
+GEMINI = quote(routes.GENERATE, stream=True)
 EMBEDDING = quote(routes.EMBEDDINGS, stream=False)
 OWNER = KEY.owner
 NOW_MS = QUOTE.held_ms + 900
@@ -127,7 +129,8 @@ def test_on_to_the_body(dialect: Dialect) -> None:
     assert not answer.typed_dynamic_metadata
 
 
-FORWARD = Forward(QUOTE, {"a": "/v1/a", "b": "/v1/b?x=1"}, {"b": '"gpt-b"'}, 9, 14, b'{"model":"gpt"}')
+LIMITS = {"x-ratelimit-limit-requests": "7"}
+FORWARD = Forward(QUOTE, {"a": "/v1/a", "b": "/v1/b?x=1"}, {"b": '"gpt-b"'}, 9, 14, b'{"model":"gpt"}', LIMITS)
 
 
 def test_what_travels_is_documented() -> None:
@@ -141,15 +144,16 @@ def test_what_travels_is_documented() -> None:
 def test_what_a_forwarded_request_carries() -> None:
     """Terms, paths and names of every channel, and where the caller's name for the model stands."""
     metadata = metadata_of(forwarded(FORWARD))
-    assert set(metadata) == {"quote", "paths", "models", "model_start", "model_end"}
+    assert set(metadata) == {"quote", "paths", "models", "model_start", "model_end", "limits"}
+    assert metadata["limits"] == LIMITS
     assert metadata["paths"] == {"a": "/v1/a", "b": "/v1/b?x=1"}
     assert metadata["models"] == {"b": '"gpt-b"'}
     assert (metadata["model_start"], metadata["model_end"]) == (9, 14)
 
 
 def test_a_chain_that_keeps_the_model_names_says_nothing_of_them() -> None:
-    """Where every channel has the caller's name for the model, there is nothing to splice."""
-    assert set(metadata_of(forwarded(replace(FORWARD, models={})))) == {"quote", "paths"}
+    """Where every channel has the caller's name for the model, there is nothing to splice; nor is a limit there."""
+    assert set(metadata_of(forwarded(replace(FORWARD, models={}, limits={})))) == {"quote", "paths"}
 
 
 @pytest.mark.parametrize("body", [b'{"model":"gpt"}', b""])
@@ -225,7 +229,7 @@ def carried(
         said = codec.continue_headers("/", Dialect.OPENAI, owner).dynamic_metadata[names.METADATA_NAMESPACE]
         metadata.filter_metadata[names.METADATA_NAMESPACE].MergeFrom(_struct(said))
     if quote is not None:
-        said = codec.forward(Forward(quote, {}, {}, 0, 0, None)).dynamic_metadata[names.METADATA_NAMESPACE]
+        said = codec.forward(Forward(quote, {}, {}, 0, 0, None, {})).dynamic_metadata[names.METADATA_NAMESPACE]
         metadata.filter_metadata[names.METADATA_NAMESPACE].MergeFrom(_struct(said))
     if usage is not None:
         packed = AnyMessage()
@@ -280,7 +284,7 @@ def test_what_trailers_tell() -> None:
             carried(QUOTE, OWNER, counted(TokenUsage.EXTRACTION_STATUS_UNSPECIFIED)), False, id="status missing"
         ),
         pytest.param(carried(QUOTE, OWNER), False, id="no usage"),
-        pytest.param(carried(QUOTE, OWNER, lifted={"prompt_tokens": 7}), False, id="lifted only"),
+        pytest.param(carried(QUOTE, OWNER, lifted={"input": 7}), False, id="lifted only"),
         pytest.param(carried(None, OWNER, counted(TokenUsage.COMPLETE)), False, id="no quote"),
         pytest.param(carried(usage=counted(TokenUsage.COMPLETE)), False, id="nothing of ours"),
     ],
@@ -353,7 +357,7 @@ class Entry:
 CLEAN = Report("id-1", 200, True, "a", USAGE, True, 4_000, attempts=1, first_byte_ms=80, duration_ms=900)
 CUT = replace(CLEAN, clean=False)
 UNTOLD = replace(CLEAN, usage=None, usage_whole=False)
-MESSAGE_START = {"input_tokens": 350, "cache_read": 100, "cache_write": 50, "output_tokens": 3}
+MESSAGE_START = {"input": 350, "cache_read": 100, "cache_write": 50}
 RESET = "upstream_reset_after_response_started{remote_reset}"
 CALLER_GONE = ResponseFlags(downstream_connection_termination=True)
 
@@ -385,40 +389,55 @@ ENTRIES = {
         replace(UNTOLD, clean=False),
     ),
     "caller gone after the usage": (Entry(flags=CALLER_GONE), CUT),
-    "embedding, OpenAI": (
-        Entry(without_usage(EMBEDDING, prompt_tokens=7, total_tokens=7)),
+    "embedding, OpenAI": (Entry(without_usage(EMBEDDING, input=7)), replace(CLEAN, usage=Usage.of(7))),
+    "embedding, Gemini": (
+        Entry(without_usage(replace(EMBEDDING, operation="gemini.embed"), input=7)),
         replace(CLEAN, usage=Usage.of(7)),
     ),
-    "embedding, Gemini": (Entry(without_usage(EMBEDDING, prompt_token_count=7)), replace(CLEAN, usage=Usage.of(7))),
-    "embedding of nothing": (Entry(without_usage(EMBEDDING, prompt_tokens=0)), replace(CLEAN, usage=Usage.of(0))),
+    "embedding of nothing": (Entry(without_usage(EMBEDDING, input=0)), replace(CLEAN, usage=Usage.of(0))),
     "embedding, cut": (
-        Entry(without_usage(EMBEDDING, prompt_tokens=7), flags=CALLER_GONE),
+        Entry(without_usage(EMBEDDING, input=7), flags=CALLER_GONE),
         replace(CUT, usage=Usage.of(7), usage_whole=False),
     ),
-    "embedding, total only": (Entry(without_usage(EMBEDDING, total_tokens=7)), UNTOLD),
     "embedding, failed, then lifted": (
-        Entry(carried(EMBEDDING, OWNER, counted(TokenUsage.FAILED), {"prompt_tokens": 7})),
+        Entry(carried(EMBEDDING, OWNER, counted(TokenUsage.FAILED), {"input": 7})),
         replace(CLEAN, usage=Usage.of(7)),
     ),
-    "chat, too long to be counted: its input is known": (
-        Entry(carried(QUOTE, OWNER, counted(TokenUsage.FAILED), {"prompt_tokens": 7, "total_tokens": 9})),
-        replace(CLEAN, usage=Usage.of(7), usage_whole=False),
+    "OpenAI, the caller left with the last event": (
+        Entry(without_usage(CHAT, input=500, cache_read=100, output=90, reasoning=40), flags=CALLER_GONE),
+        replace(CUT, usage=Usage.of(500, 100, 0, 90, 40)),
+    ),
+    "OpenAI, an input without an output": (
+        Entry(without_usage(CHAT, input=500)),
+        replace(CLEAN, usage=Usage.of(500), usage_whole=False),
     ),
     "Anthropic, cut": (
         Entry(without_usage(QUOTE, **MESSAGE_START), details=RESET),
-        replace(CUT, usage=Usage.of(500, 100, 50, 3), usage_whole=False),
+        replace(CUT, usage=Usage.of(500, 100, 50), usage_whole=False),
     ),
     "Anthropic, cut, nothing cached": (
-        Entry(without_usage(input_tokens=350), flags=CALLER_GONE),
+        Entry(without_usage(QUOTE, input=350), flags=CALLER_GONE),
         replace(CUT, usage=Usage.of(350), usage_whole=False),
     ),
-    "Anthropic's events where no output was expected": (
-        Entry(without_usage(EMBEDDING, input_tokens=350)),
-        replace(CLEAN, usage=Usage.of(350), usage_whole=False),
+    "Anthropic, the caller left with the last event": (
+        Entry(without_usage(QUOTE, **MESSAGE_START, output=90), flags=CALLER_GONE),
+        replace(CUT, usage=Usage.of(500, 100, 50, 90)),
     ),
-    "Anthropic, its output only": (Entry(without_usage(output_tokens=3), details=RESET), replace(UNTOLD, clean=False)),
+    "Gemini, cut": (
+        Entry(without_usage(GEMINI, input=500, cache_read=100, output=50, reasoning=40), flags=CALLER_GONE),
+        replace(CUT, usage=Usage.of(500, 100, 0, 90, 40), usage_whole=False),
+    ),
+    "an output only": (Entry(without_usage(output=3), details=RESET), replace(UNTOLD, clean=False)),
+    "counted in part, lifted whole": (
+        Entry(carried(QUOTE, OWNER, counted(TokenUsage.PARTIAL), {"input": 7, "output": 5})),
+        replace(CLEAN, usage=Usage.of(7, output_tokens=5)),
+    ),
+    "counted in part, lifted in part": (
+        Entry(carried(QUOTE, OWNER, counted(TokenUsage.PARTIAL), {"input": 7})),
+        replace(CLEAN, usage_whole=False),
+    ),
     "counted outweighs lifted": (
-        Entry(carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE), MESSAGE_START)),
+        Entry(carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE), {"input": 9, "output": 9})),
         CLEAN,
     ),
     "an error of the vendor": (Entry(without_usage(), status=429), replace(UNTOLD, status=429)),
@@ -440,7 +459,6 @@ def test_what_the_access_log_tells(entry: Entry, report: Report) -> None:
     ended = codec.read_entry(entry.message())
     assert ended is not None
     assert ended == Ended(report, ended.quote, OWNER, False, deadline_ms)
-    assert ended.quote in (QUOTE, EMBEDDING)
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,20 @@
 """What the sidecar answers in Envoy's place."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from extproc import errors
 from extproc.core.catalog import Dialect
+from extproc.core.ledger import HoldResult, Outcome
+from extproc.core.rate import Level
 from extproc.dialects.errors import error_body
 from extproc.dialects.model_lists import model_list
 from extproc.errors import INTERNAL, LEDGER_AWAY, NO_KEY, WALLET, Refusal
+from extproc.names import RATE_HEADERS
 from extproc.wire.pb.ext_proc_pb2 import ProcessingResponse
-from extproc.wire.replies import list_models, refuse
+from extproc.wire.replies import list_models, rate_headers, refuse
 from tests.core.samples import MODEL
 
 REFUSALS = {name: value for name, value in vars(errors).items() if isinstance(value, Refusal)}
@@ -58,6 +62,34 @@ def test_the_details_are_the_most_exact_word(refusal: Refusal, details: str) -> 
 def test_when_to_try_again(refusal: Refusal, seconds: bytes | None) -> None:
     """A refusal that passes says when; an empty wallet does not, so that nobody retries it."""
     assert headers_of(refuse(refusal, Dialect.OPENAI, "id-1")).get("retry-after") == seconds
+
+
+def test_what_is_left_of_a_minute_is_told_in_openais_words() -> None:
+    """Limit, rest and the time until all is back, by requests and by tokens; a limit that is not there is not told."""
+    level = Level(limit=60, remaining=7, reset_ms=53_000, retry_ms=0)
+    assert rate_headers(HoldResult(Outcome.HELD)) == {}
+    assert rate_headers(HoldResult(Outcome.HELD, requests=level)) == {
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "7",
+        "x-ratelimit-reset-requests": "53s",
+    }
+    both = rate_headers(HoldResult(Outcome.HELD, requests=level, tokens=level))
+    assert tuple(both) == RATE_HEADERS
+
+
+@pytest.mark.parametrize(
+    ("reset_ms", "told"),
+    [(0, "0ms"), (999, "999ms"), (1_000, "1s"), (1_500, "1.5s"), (60_000, "1m0s"), (90_250, "1m30.25s")],
+)
+def test_a_time_is_told_as_openai_tells_it(reset_ms: int, told: str) -> None:
+    """Milliseconds below a second, minutes from one minute on."""
+    assert rate_headers(HoldResult(Outcome.HELD, tokens=Level(1, 0, reset_ms, 0)))["x-ratelimit-reset-tokens"] == told
+
+
+def test_a_refusal_carries_its_headers() -> None:
+    """What a refusal says beside its body reaches the caller."""
+    answer = refuse(replace(WALLET, headers=(("x-ratelimit-limit-requests", "60"),)), Dialect.OPENAI, "id-1")
+    assert headers_of(answer)["x-ratelimit-limit-requests"] == b"60"
 
 
 @pytest.mark.parametrize("dialect", Dialect)

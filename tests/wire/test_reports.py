@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from extproc.core.ending import Report
+from extproc.core.learned import Learned
 from extproc.core.ledger import HOLD_MS, KEEP_MS, Account, AccountKind, End, EndResult, Hold, Outcome, State
 from extproc.core.memory_ledger import MemoryLedger
 from extproc.core.pricing import Usage
@@ -75,7 +76,7 @@ class Worker:
 
     def __init__(self, ledger: Flaky, folder: Path, now_ms: Callable[[], int] = lambda: NOW_MS) -> None:
         self.spool = Spool(folder, 0)
-        self.reports = Reports(ledger, self.spool, now_ms)
+        self.reports = Reports(ledger, Learned(), self.spool, now_ms)
         self._running = asyncio.create_task(self.reports.run())
 
     async def idle(self) -> None:
@@ -161,7 +162,7 @@ async def test_a_ledger_that_answers_leaves_no_trace(folder: Path) -> None:
 async def test_during_an_outage_no_request_waits_for_the_ledger(folder: Path) -> None:
     """Only the first report finds out that the ledger is away; those behind it are not told before it is back."""
     ledger = Flaky(Link.DOWN)
-    reports = Reports(ledger, Spool(folder, 0), lambda: NOW_MS)
+    reports = Reports(ledger, Learned(), Spool(folder, 0), lambda: NOW_MS)
     for number in range(20):
         await reports.send(release(f"h{number}"))
     assert ledger.calls == 1
@@ -265,7 +266,7 @@ async def test_what_a_worker_leaves_is_told_by_one_that_runs_on(folder: Path, mo
 async def test_without_a_disk_what_is_lost_at_the_end_is_logged(tmp_path: Path) -> None:
     """Reports that only memory had are named, one by one, when the worker stops; nothing is raised."""
     (tmp_path / "file").touch()
-    reports = Reports(Flaky(Link.DOWN), Spool(tmp_path / "file" / "spool", 0), lambda: NOW_MS)
+    reports = Reports(Flaky(Link.DOWN), Learned(), Spool(tmp_path / "file" / "spool", 0), lambda: NOW_MS)
     with structlog.testing.capture_logs() as logs:
         for name in "ab":
             await reports.send(release(name))
@@ -368,7 +369,7 @@ async def test_what_waits_is_metadata_only(folder: Path) -> None:
     ledger = Flaky(Link.DOWN)
     quote = samples.quote(CHAT, stream=True)
     report = Report("h0", 200, True, "a", Usage.of(10, 0, 0, 5, 0), True, 100)
-    await Reports(ledger, Spool(folder, 0), lambda: NOW_MS).conclude(quote, report, "trailers", NOW_MS)
+    await Reports(ledger, Learned(), Spool(folder, 0), lambda: NOW_MS).conclude(quote, report, "trailers", NOW_MS)
     (path,) = folder.glob("*/*.jsonl")
     line = json.loads(path.read_bytes()[9:])
     assert set(line) == {field.name for field in fields(End)}
@@ -391,6 +392,31 @@ async def test_what_was_answered_is_not_said_again(folder: Path) -> None:
         ("trailers", "REPORTED"),
         ("access_log", "RELEASED"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "usage", "lessons"),
+    [(200, Usage.of(10, output_tokens=5), 2), (200, None, 0), (500, Usage.of(10, output_tokens=5), 0)],
+)
+async def test_a_request_teaches_once(folder: Path, status: int, usage: Usage | None, lessons: int) -> None:
+    """Prompt and answer of a settled request are learned from, however many reporters tell of it."""
+    ledger, learned = Flaky(), Learned()
+    first, second = (Reports(ledger, learned, Spool(folder, index), lambda: NOW_MS) for index in range(2))
+    report = Report("h0", status, True, "a", usage, usage is not None, 1_500)
+    for reports, reporter in ((first, "trailers"), (first, "access_log"), (second, "access_log")):
+        await reports.conclude(samples.quote(CHAT, stream=True), report, reporter, NOW_MS)
+    assert [sums.count for sums in learned.take().values()] == [1] * lessons
+
+
+async def test_a_partial_report_teaches_nothing_and_a_whole_one_after_it_does(folder: Path) -> None:
+    """What was estimated must not be learned from."""
+    learned = Learned()
+    reports = Reports(Flaky(), learned, Spool(folder, 0), lambda: NOW_MS)
+    whole = Report("h0", 200, True, "a", Usage.of(10, output_tokens=5), True, 1_500)
+    await reports.conclude(samples.quote(CHAT, stream=True), replace(whole, usage_whole=False), "access_log", NOW_MS)
+    assert learned.take() == {}
+    await reports.conclude(samples.quote(CHAT, stream=True), whole, "trailers", NOW_MS)
+    assert len(learned.take()) == 2
 
 
 # --- Anything ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,22 @@
+"""Which server a command is for is told by its key, and whether replicas must have it by its name."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.crc import key_slot
+
+from extproc.store.lane import hash_tag, key_of
+
+
+@given(st.text("ab{}", max_size=8))
+def test_what_decides_a_slot_is_found(text: str) -> None:
+    """A key with this tag, or with the whole key for one, is in the slot of the key; redis-py says so too."""
+    key = text.encode()
+    if b"}" not in hash_tag(key):
+        assert key_slot(b"{%s}" % hash_tag(key) if hash_tag(key) else b"") == key_slot(key)
+
+
+def test_the_key_of_a_command_is_found() -> None:
+    """A script's keys come after their number, those of any other command first; some have none."""
+    assert key_of(("EVALSHA", b"sha", b"2", b"k1", b"k2", b"arg")) == b"k1"
+    assert key_of(("HSET", b"k", b"field", b"value")) == b"k"
+    assert key_of(("PING",)) == b""
