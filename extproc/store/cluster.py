@@ -13,7 +13,6 @@ cluster would fail a whole batch for one dead server, and asks again for what ha
 import asyncio
 import random
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 from redis.crc import key_slot
@@ -25,7 +24,7 @@ from extproc.store.address import Node
 from extproc.store.lane import FOREIGN, Command, Lane, key_of
 
 PAUSE_SECONDS = 0.01
-"""How long to wait before asking for the second time; before the third twice as long, and so on."""
+"""How long to wait before asking for the third time; for the second not at all, for the fourth twice as long …"""
 
 LEARN_SECONDS = 0.5
 """How long one server may take to tell who has what, before another is asked."""
@@ -71,8 +70,8 @@ class Cluster:
 
     async def _ask(self, command: Command, slot: int) -> Any:
         node, asking, lost = self._primaries.get(slot), False, False
-        for repeat in count():
-            await asyncio.sleep(repeat * PAUSE_SECONDS)
+        pause = 0.0
+        while True:
             if node is None:
                 await asyncio.shield(self._learn())
                 node = self._primaries.get(slot)
@@ -87,7 +86,8 @@ class Cluster:
                 node, asking, lost = None, False, True
             else:
                 return answer
-        raise AssertionError("count() ends")
+            await asyncio.sleep(pause)
+            pause += PAUSE_SECONDS
 
     def _redirected(self, told: AskError, by: Node) -> Node:
         node = (told.host or by[0], told.port)

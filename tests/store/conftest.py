@@ -24,9 +24,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer | Cluster]:
     """A running Redis."""
     server = request.param(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.kill()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture

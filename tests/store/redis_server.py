@@ -57,9 +57,10 @@ class RedisServer:
             time.sleep(0.005)
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
-        self.process.kill()
-        self.process.wait()
+        """End it at once, as a crash would, if it was ever started."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def freeze(self) -> None:
         """Let it accept connections and answer nothing."""

@@ -61,9 +61,11 @@ class Watched:
 def watched(tmp_path: Path) -> Iterator[Watched]:
     """All of it, running."""
     watched = Watched(tmp_path)
-    watched.start()
-    yield watched
-    watched.kill()
+    try:
+        watched.start()
+        yield watched
+    finally:
+        watched.kill()
 
 
 async def test_what_was_answered_survives_the_death_of_the_primary(watched: Watched) -> None:
