@@ -42,4 +42,7 @@ golden: $(READY) ## Write the compiler's golden files anew
 bench: $(READY) ## Measure the gateway against Envoy alone (needs wrk)
 	$(BIN)/python -m tests.bench
 
-.PHONY: help install up test lint proto golden bench
+faults: $(READY) ## Kill every part at every point of 500 requests, and compare the books (some 5 minutes)
+	$(BIN)/python -m tests.faults
+
+.PHONY: help install up test lint proto golden bench faults
