@@ -62,7 +62,8 @@ def _add_hold(root: Tree, found: Trace, quote: Quote) -> None:
     hold.add(_line("group", quote.group, "model", quote.model, quote.operation, "revision", quote.revision))
     chain = hold.add(_line("chain"))
     for channel, line in quote.lines.items():
-        chain.add(_line(channel, "as", line.vendor_model, "group", line.group, _terms(line.rates, line.multiplier_ppm)))
+        times = f"× {line.multiplier_ppm / ONE:g}"
+        chain.add(_line(channel, "as", line.vendor_model, "group", line.group, _rates(quote.terms.rates), times))
     _add_accounts(hold, found.accounts)
 
 
@@ -74,9 +75,14 @@ def _add_record(root: Tree, record: UsageRecord) -> None:
         _line("channel", record.channel or "none", "as", record.vendor_model or "none", f"attempts {record.attempts}")
     )
     usage = msgspec.to_builtins(record.usage)
-    final.add(_line("usage", ", ".join(f"{name.removesuffix('_tokens')} {count}" for name, count in usage.items())))
+    used = ", ".join(f"{name.removesuffix('_tokens')} {count}" for name, count in usage.items() if count)
+    final.add(_line("usage", used or "nothing"))
     if record.rates is not None and record.multiplier_ppm is not None:
-        final.add(_line("rates", _terms(record.rates, record.multiplier_ppm)))
+        times = (
+            f"× {record.multiplier_ppm / ONE:g}",
+            *([f"× {record.discount_ppm / ONE:g}"] * (record.discount_ppm != ONE)),
+        )
+        final.add(_line("rates", _rates(record.rates), *times))
     final.add(_line("held", format_usd(record.hold_nano), "at", _time(record.time_ms)))
     final.add(_line(f"first byte {_duration(record.first_byte_ms)}, in all {_duration(record.duration_ms)}"))
     _add_accounts(final, record.accounts)
@@ -91,10 +97,14 @@ def _reported(entry: UsageEntry) -> str:
     return f"{entry.reporter} reported {entry.state.name.lower()}{late}, {format_usd(entry.cost_nano)}"
 
 
-def _terms(rates: Rates, multiplier_ppm: int) -> str:
-    """Rates are in nano-USD per million tokens, which is printed as USD per million."""
-    priced = ", ".join(f"{name} {format_usd(rate)}" for name, rate in msgspec.to_builtins(rates).items())
-    return f"{priced} per million, × {multiplier_ppm / ONE:g}"
+def _rates(rates: Rates) -> str:
+    """Rates are in nano-USD per million tokens, which is printed as USD per million; what costs nothing is left out."""
+    special = ("call", "unit")
+    by_tokens = [(name, rate) for name, rate in msgspec.to_builtins(rates).items() if rate and name not in special]
+    told = [f"{name} {format_usd(rate)} per million" for name, rate in by_tokens]
+    told += [f"call {format_usd(rates.call)}"] * bool(rates.call)
+    told += [f"{rates.unit.kind} {format_usd(rates.unit.nano)}"] if rates.unit else []
+    return ", ".join(told) or "free"
 
 
 def _line(*words: str) -> Text:

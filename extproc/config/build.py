@@ -46,7 +46,7 @@ def _channel(name: str, spec: ChannelSpec) -> Channel:
 
 
 def _model(name: str, spec: ModelSpec) -> Model:
-    return Model(name, spec.price.rates(), spec.generates, spec.max_output_tokens or 0)
+    return Model(name, spec.prices(), spec.generates, spec.max_output_tokens or 0)
 
 
 def _group(name: str, spec: GroupSpec, channels: Mapping[str, Channel]) -> Group:

@@ -5,8 +5,9 @@ goes along as pydantic's validation context.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from decimal import Context, Decimal, Inexact
 from typing import Annotated, ClassVar, Self
 
@@ -16,7 +17,7 @@ from extproc.config.base_url import read_base_url
 from extproc.config.problems import there_is_no
 from extproc.config.secrets import parse_reference
 from extproc.core.catalog import Dialect, SecretRef
-from extproc.core.pricing import ONE, Rates
+from extproc.core.pricing import ONE, Price, Rates, Terms, Tier, UnitKind, UnitPrice, UnitRate
 
 DEAREST_USD = 1_000_000
 """Per million tokens, so one dollar a token: whatever is above is a slip of the pen."""
@@ -53,6 +54,20 @@ def _multiplier(value: object) -> int:
     if ppm == 0:
         raise ValueError("must be above 0")
     return ppm
+
+
+def _money(value: object) -> int:
+    """USD → nano-USD."""
+    return _scaled(_number(value), _NANO, DEAREST_USD, "a billionth of a dollar")
+
+
+def _day(value: object) -> int:
+    """A day → the Unix time of its first millisecond in UTC."""
+    try:
+        day = date.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError("must be a day, such as 2026-12-31") from None
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
 
 
 def _number(value: object) -> Decimal:
@@ -114,6 +129,7 @@ def _scope(info: ValidationInfo) -> Scope:
 
 
 Rate = Annotated[int, BeforeValidator(_rate)]
+Money = Annotated[int, BeforeValidator(_money)]
 KnownModel = Annotated[str, AfterValidator(_known_model)]
 
 
@@ -148,41 +164,126 @@ class ChannelSpec(EntrySpec):
     models: dict[KnownModel, Annotated[str, AfterValidator(_vendor_model)] | None] = Field(min_length=1)
 
 
-class PriceSpec(Spec):
-    """Nano-USD per million tokens, written as USD per million tokens."""
+class RatesSpec(Spec):
+    """Nano-USD per million tokens, written as USD per million tokens. What is left out costs what its whole does."""
 
-    input: Rate
+    input: Rate | None = None
     cache_read: Rate | None = None
     cache_write: Rate | None = None
+    cache_write_1h: Rate | None = None
+    input_audio: Rate | None = None
+    input_image: Rate | None = None
     output: Rate | None = None
     reasoning: Rate | None = None
+    output_audio: Rate | None = None
+    output_image: Rate | None = None
 
     @model_validator(mode="after")
-    def _reasoning_is_output(self) -> Self:
-        if self.reasoning is not None and self.output is None:
-            raise ValueError("reasoning is output, which has no price here")
+    def _a_part_has_a_whole(self) -> Self:
+        for whole, parts in _PARTS.items():
+            part = next((part for part in parts if getattr(self, part) is not None), None)
+            if part is not None and getattr(self, whole) is None:
+                raise ValueError(f"{part} is {whole}, which has no price here")
         return self
 
-    def rates(self) -> Rates:
-        """All five rates: those of a cache default to the input's, reasoning to the output's."""
-        output = self.output or 0
-        return Rates(
-            input=self.input,
-            cache_read=self.input if self.cache_read is None else self.cache_read,
-            cache_write=self.input if self.cache_write is None else self.cache_write,
-            output=output,
-            reasoning=output if self.reasoning is None else self.reasoning,
-        )
+    def rates(self, call: int = 0) -> Rates:
+        """All of them, with what a call costs beside (nano-USD)."""
+        named = {name: getattr(self, name) for name in RatesSpec.model_fields}
+        return Rates.of(**{name: rate for name, rate in named.items() if rate is not None}, call=call)
+
+
+_PARTS = {
+    "input": ("cache_read", "cache_write", "cache_write_1h", "input_audio", "input_image"),
+    "output": ("reasoning", "output_audio", "output_image"),
+}
+
+
+class TierSpec(RatesSpec):
+    """The rates of requests whose input is larger than `above` tokens."""
+
+    above: int = Field(ge=1)
+
+
+class UnitPriceSpec(Spec):
+    """What an image or a second costs, for requests that say these things."""
+
+    price: Money
+    size: str | None = None
+    quality: str | None = None
+    resolution: str | None = None
+
+    def unit_price(self, kind: UnitKind, per: int) -> UnitPrice:
+        """The price of `per` units of this kind."""
+        said = {"size": self.size, "quality": self.quality, "resolution": self.resolution}
+        when = {name: value for name, value in said.items() if value is not None}
+        return UnitPrice(UnitRate(kind, self.price, per), when)
+
+
+class PriceSpec(RatesSpec):
+    """What a model costs: by tokens, by the call, and by one kind of unit beside them."""
+
+    per_call: Money | None = None
+    per_image: list[UnitPriceSpec] | None = Field(default=None, min_length=1)
+    per_second: list[UnitPriceSpec] | None = Field(default=None, min_length=1)
+    per_minute: Money | None = None
+    per_million_characters: Money | None = None
+    tiers: list[TierSpec] = []
+
+    @model_validator(mode="after")
+    def _has_a_unit(self) -> Self:
+        named = [name for name in _UNITS if getattr(self, name) is not None]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)}: a model is priced by one kind of unit")
+        if self.output is not None and self.input is None:
+            raise ValueError("output has a price, but input has none")
+        if not named and self.per_call is None and self.input is None:
+            raise ValueError("names nothing that costs something: input, per_call, " + ", ".join(_UNITS))
+        if [tier.above for tier in self.tiers] != sorted({tier.above for tier in self.tiers}):
+            raise ValueError("tiers must be in the order of their size, each size once")
+        return self
+
+    def price(self, valid_from_ms: int = 0) -> Price:
+        """The price as it is from that time on."""
+        call = self.per_call or 0
+        tiers = tuple(Tier(tier.above, tier.rates(call)) for tier in self.tiers)
+        return Price(Terms(self.rates(call), tiers), tuple(self._units()), valid_from_ms)
+
+    def _units(self) -> Iterator[UnitPrice]:
+        for name, (kind, per) in _UNITS.items():
+            value = getattr(self, name)
+            if isinstance(value, list):
+                yield from (each.unit_price(kind, per) for each in value)
+            elif value is not None:
+                yield UnitPrice(UnitRate(kind, value, per), {})
+
+
+_UNITS = {
+    "per_image": (UnitKind.IMAGE, 1),
+    "per_second": (UnitKind.SECOND, 1_000),
+    "per_minute": (UnitKind.MINUTE, 60_000),
+    "per_million_characters": (UnitKind.CHARACTER, 1_000_000),
+}
+"""What a price may be for, and how many of what is counted make one: milliseconds make a second."""
+
+
+class PriceChangeSpec(PriceSpec):
+    """What the model costs from a day on (UTC)."""
+
+    valid_from: Annotated[int, BeforeValidator(_day)]
 
 
 class ModelSpec(EntrySpec):
-    """An entry of `models.yaml`. Without an output price the model does not generate, and needs no estimate for it."""
+    """An entry of `models.yaml`. Without an output price the model does not generate, and needs no estimate for it.
+
+    `price` holds until the first of `price_changes`, if there are any.
+    """
 
     kind = "model"
     names = _MODEL_NAME
     naming = "A-Z a-z 0-9 . _ - / : only, a letter or digit first"
 
     price: PriceSpec
+    price_changes: list[PriceChangeSpec] = []
     max_output_tokens: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
@@ -193,10 +294,23 @@ class ModelSpec(EntrySpec):
             raise ValueError("max_output_tokens is there, but price.output is missing")
         return self
 
+    @model_validator(mode="after")
+    def _changes_are_in_order(self) -> Self:
+        days = [change.valid_from for change in self.price_changes]
+        if days != sorted(set(days)):
+            raise ValueError("price_changes must be in the order of their days, each day once")
+        if any((change.output is None) == self.generates for change in self.price_changes):
+            raise ValueError("price_changes must have an output price where price has one, and only there")
+        return self
+
     @property
     def generates(self) -> bool:
         """Whether it produces tokens that are charged."""
         return self.price.output is not None
+
+    def prices(self) -> tuple[Price, ...]:
+        """The first, and those that come after it."""
+        return (self.price.price(), *(change.price(change.valid_from) for change in self.price_changes))
 
 
 class MemberSpec(Spec):

@@ -9,11 +9,27 @@ from pydantic_core import ErrorDetails
 
 from extproc.config.document import Value, read_document
 from extproc.config.problems import YamlPath, there_is_no
-from extproc.config.schema import EntrySpec, MemberSpec, PriceSpec, Scope, Spec
+from extproc.config.schema import (
+    EntrySpec,
+    MemberSpec,
+    PriceChangeSpec,
+    PriceSpec,
+    Scope,
+    Spec,
+    TierSpec,
+    UnitPriceSpec,
+)
 
 S = TypeVar("S", bound=EntrySpec)
 
-_NESTED: dict[str | int, type[Spec]] = {"price": PriceSpec, "channels": MemberSpec}
+_NESTED: dict[str | int, type[Spec]] = {
+    "channels": MemberSpec,
+    "per_image": UnitPriceSpec,
+    "per_second": UnitPriceSpec,
+    "price": PriceSpec,
+    "price_changes": PriceChangeSpec,
+    "tiers": TierSpec,
+}
 
 _WORDS = {
     "bool_type": "must be true or false",

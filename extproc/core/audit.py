@@ -11,13 +11,13 @@ the costs of one id    = the cost of its last record: no request was charged twi
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from extproc.core.catalog import Catalog, Operation
 from extproc.core.chain import attempt_over
 from extproc.core.ledger import HOLD_MS, KEEP_MS, Account, AccountKind, Balance, State, UsageEntry
-from extproc.core.pricing import cost_nano
-from extproc.core.quote import Line, line_of
+from extproc.core.pricing import Rates, cost_nano
+from extproc.core.quote import terms_of
 from extproc.core.record import UsageRecord
 
 REMEMBERED_MS = HOLD_MS + 2 * KEEP_MS
@@ -77,17 +77,21 @@ class Prices:
         if catalog is None:
             self.unknown[record.revision] += 1
             return
-        line = self._line(catalog, record)
-        expected, found = _terms(line) if line else f"none in {record.revision}", _terms(record)
+        expected, found = self._expected(catalog, record), _terms(record.vendor_model, record.rates, record)
         if expected != found:
             yield Difference(entry.owner, f"request {entry.hold_id} terms", expected, found)
 
-    def _line(self, catalog: Catalog, record: UsageRecord) -> Line | None:
+    def _expected(self, catalog: Catalog, record: UsageRecord) -> str:
+        nothing = f"none in {record.revision}"
         operation = self.operations.get(record.operation)
         if operation is None or record.channel is None:
-            return None
+            return nothing
         attempt = attempt_over(catalog, record.group, record.channel, record.model, operation)
-        return line_of(attempt, operation) if attempt else None
+        terms = terms_of(catalog.models[record.model], operation, record.said, record.time_ms) if attempt else None
+        if attempt is None or terms is None:
+            return nothing
+        multiplied = replace(record, multiplier_ppm=attempt.multiplier_ppm)
+        return _terms(attempt.vendor_model, terms.rates_for(record.usage.input_tokens), multiplied)
 
 
 class Tally:
@@ -171,11 +175,11 @@ def _entry_differences(entry: UsageEntry, record: UsageRecord | None, charged_na
 def _price(state: State, record: UsageRecord) -> int:
     if record.rates is None or record.multiplier_ppm is None:
         return 0
-    cost = cost_nano(record.usage, record.rates, record.multiplier_ppm)
+    cost = cost_nano(record.usage, record.rates, record.multiplier_ppm, record.discount_ppm)
     return cost if state is State.REPORTED else min(cost, record.hold_nano)
 
 
-def _terms(of: Line | UsageRecord) -> str:
+def _terms(vendor_model: str | None, rates: Rates | None, of: UsageRecord) -> str:
     """In nano-USD per million tokens of each class, and millionths."""
-    rates = ", ".join(f"{name} {nano}" for name, nano in asdict(of.rates).items()) if of.rates else "none"
-    return f"{of.vendor_model} at {rates} × {of.multiplier_ppm}"
+    told = ", ".join(f"{name} {nano}" for name, nano in asdict(rates).items() if nano) or "free" if rates else "none"
+    return f"{vendor_model} at {told} × {of.multiplier_ppm}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from extproc.core.pricing import Rates
+from extproc.core.pricing import Price
 
 
 class Dialect(StrEnum):
@@ -59,13 +59,18 @@ class Channel:
 class Model:
     """A public model. A model without an output rate (an embedding model) cannot be asked to generate.
 
-    `max_output_tokens` is the estimate of the output when the caller sets no cap.
+    `max_output_tokens` is the estimate of the output when the caller sets no cap. `prices` are by the time from which
+    they hold; the first holds from ever.
     """
 
     name: str
-    rates: Rates
+    prices: tuple[Price, ...]
     generates: bool
     max_output_tokens: int
+
+    def price_at(self, time_ms: int) -> Price:
+        """What it costs at that time."""
+        return [price for price in self.prices if price.valid_from_ms <= time_ms][-1]
 
 
 @dataclass(frozen=True, slots=True)

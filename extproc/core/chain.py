@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 
 from extproc.core.catalog import Catalog, Channel, Dialect, Group, Member, Model, Operation
-from extproc.core.pricing import Rates
 
 MAX_ATTEMPTS = 5
 """Vendors asked for one request, at most; `num_retries` in `envoy/envoy.yaml` allows no more."""
@@ -25,7 +24,6 @@ class Attempt:
     channel: Channel
     group: str
     multiplier_ppm: int
-    rates: Rates
     vendor_model: str
 
 
@@ -82,7 +80,7 @@ def _attempts(group: Group, model: Model, dialect: Dialect, draw: random.Random)
 
 def _attempt(group: Group, model: Model, member: Member) -> Attempt:
     channel = member.channel
-    return Attempt(channel, group.name, group.multiplier_ppm, model.rates, channel.models[model.name])
+    return Attempt(channel, group.name, group.multiplier_ppm, channel.models[model.name])
 
 
 def _by_weight(members: list[Member], draw: random.Random) -> list[Member]:

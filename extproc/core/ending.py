@@ -5,7 +5,8 @@
     2xx, the vendor's usage is whole                        REPORTED             usage, in full, even above the hold
     2xx, cut short (client or vendor gone, time limit)      PARTIAL              what was delivered, at most the hold
     2xx, ended, but its usage says it is not whole          PARTIAL              the same
-    2xx, ended, with no usage at all                        ESTIMATED            the same
+    2xx, ended, of a price that asks for no tokens          REPORTED             the call, the units asked for
+    2xx, ended, with no usage at all                        ESTIMATED            what was delivered, at most the hold
     2xx of an operation that is free                        RELEASED             nothing
     anything else: an error, our own answer, no answer      RELEASED             nothing
 
@@ -22,7 +23,7 @@ from typing import NamedTuple
 
 from extproc.core.learned import Kind, Part
 from extproc.core.ledger import State
-from extproc.core.pricing import Usage, cost_nano
+from extproc.core.pricing import Rates, Usage, cost_nano
 from extproc.core.quote import Line, Quote, answer_part
 
 SURELY_UNCACHED_TOKENS = 512
@@ -51,21 +52,25 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The state a hold should reach, the cost in nano-USD and the usage it is the price of."""
+    """The state a hold should reach, the cost in nano-USD, and the usage and the rates it is the price of."""
 
     state: State
     cost_nano: int
     usage: Usage
+    rates: Rates
     line: Line | None
 
 
 def conclude(quote: Quote, report: Report) -> Verdict:
     """What this report means for the hold. See the table at the top."""
     line = quote.lines.get(report.channel)
-    if not 200 <= report.status < 300 or line is None or _free(line):
-        return Verdict(State.RELEASED, 0, report.usage or Usage(), line)
+    if not 200 <= report.status < 300 or line is None or quote.terms.rates.free:
+        usage = report.usage or Usage()
+        return Verdict(State.RELEASED, 0, usage, quote.terms.rates_for(usage.input_tokens), line)
     if report.usage and report.usage_whole:
-        return _verdict(State.REPORTED, quote, report.usage, line)
+        return _verdict(State.REPORTED, quote, replace(report.usage, units=quote.units), line)
+    if report.clean and not quote.terms.rates.by_tokens:
+        return _verdict(State.REPORTED, quote, Usage(units=quote.units), line)
     delivered = _delivered(quote, report)
     return _verdict(State.PARTIAL if report.usage or not report.clean else State.ESTIMATED, quote, delivered, line)
 
@@ -91,8 +96,9 @@ def lessons(quote: Quote, report: Report) -> Iterator[Lesson]:
 
 
 def _verdict(state: State, quote: Quote, usage: Usage, line: Line) -> Verdict:
-    cost = cost_nano(usage, line.rates, line.multiplier_ppm)
-    return Verdict(state, cost if state is State.REPORTED else min(cost, quote.hold_nano), usage, line)
+    rates = quote.terms.rates_for(usage.input_tokens)
+    cost = cost_nano(usage, rates, line.multiplier_ppm, quote.discount_ppm)
+    return Verdict(state, cost if state is State.REPORTED else min(cost, quote.hold_nano), usage, rates, line)
 
 
 def _delivered(quote: Quote, report: Report) -> Usage:
@@ -100,20 +106,13 @@ def _delivered(quote: Quote, report: Report) -> Usage:
     if not counted.input_tokens:
         counted = replace(counted, input_tokens=quote.input_tokens, cache_read_tokens=_perhaps_cached(quote))
     sent_tokens = quote.output.tokens(report.sent_bytes, whole=report.clean) if quote.generates else 0
-    return Usage.of(
-        counted.input_tokens,
-        counted.cache_read_tokens,
-        counted.cache_write_tokens,
-        max(counted.output_tokens, sent_tokens),
-        counted.reasoning_tokens,
+    return replace(
+        counted,
+        output_tokens=max(counted.output_tokens, sent_tokens),
+        units=quote.units,
     )
 
 
 def _perhaps_cached(quote: Quote) -> int:
     """In doubt for the caller: what the vendor may have read from its cache is taken to have been."""
     return 0 if quote.input_tokens < SURELY_UNCACHED_TOKENS else quote.input_tokens
-
-
-def _free(line: Line) -> bool:
-    rates = line.rates
-    return not (rates.input or rates.cache_read or rates.cache_write or rates.output or rates.reasoning)

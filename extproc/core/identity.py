@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from extproc.core.catalog import Group
 from extproc.core.ledger import DEFAULT_MAX_LIVE, Account, AccountKind
+from extproc.core.pricing import ONE
 from extproc.errors import INVALID_KEY, KEY_DISABLED, KEY_EXPIRED, Refusal
 from extproc.names import CREDENTIAL_QUERY
 
@@ -34,7 +35,7 @@ class KeyRecord:
     The `owner` pays. A key of a team names the `team`, and the `member` whose quota counts if it is somebody's own.
     `cap_nano` is the key's lifetime cap, `month_limit_nano` its limit for each calendar month, 0 for none; `max_live`
     how many requests it may have under way at once. Its limits per minute are 0 for none, None for its group's.
-    `expires_ms` is Unix time, 0 for never.
+    `expires_ms` is Unix time, 0 for never. `discount_ppm` is what its owner pays of every price, in millionths.
     """
 
     key_id: str
@@ -51,6 +52,7 @@ class KeyRecord:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     expires_ms: int = 0
+    discount_ppm: int = ONE
     status: KeyStatus = KeyStatus.ACTIVE
     revision: int = 1
 

@@ -1,11 +1,19 @@
-"""What a request costs: usage × rates × multiplier, rounded half up once, at the end.
+"""What a request costs: usage × rates × multiplier × discount, rounded half up once, at the end.
 
-Usage is *inclusive*: cached and cache-written tokens are part of the input, reasoning tokens are part of the
-output. A rate is nano-USD per million tokens (an integer: `0.10 USD` per million is `100_000_000`), a multiplier is
-in millionths (0.95 is `950_000`), so that every price a person writes is exact.
+Usage is *inclusive*: tokens read from a cache, written to one, of audio or of images are part of the input; reasoning,
+audio and images are part of the output. No two parts overlap. A rate is nano-USD per million tokens (an integer:
+`0.10 USD` per million is `100_000_000`), a multiplier is in millionths (0.95 is `950_000`), so that every price a
+person writes is exact.
+
+    cost = (Σ tokens of a class × its rate + calls × call + units × unit) × multiplier × discount
+
+A unit is an image, a second, a minute or a character, whatever the price is for; it is counted in `per` so many, as a
+price per minute is no whole number of nano-USD per millisecond.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 
 TOKENS_PER_RATE = 1_000_000
 ONE = 1_000_000
@@ -14,7 +22,7 @@ ONE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one request, inclusive.
+    """What one request used: tokens, inclusive, and `units` of what it is priced by beside tokens.
 
     A vendor's numbers that do not add up (more cached than input) are cut to the whole they are part of, so that no
     token is ever charged twice.
@@ -25,6 +33,12 @@ class Usage:
     cache_write_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    input_audio_tokens: int = 0
+    input_image_tokens: int = 0
+    output_audio_tokens: int = 0
+    output_image_tokens: int = 0
+    units: int = 0
 
     @classmethod
     def of(
@@ -34,55 +48,205 @@ class Usage:
         cache_write: int = 0,
         output_tokens: int = 0,
         reasoning: int = 0,
+        *,
+        cache_write_1h: int = 0,
+        input_audio: int = 0,
+        input_image: int = 0,
+        output_audio: int = 0,
+        output_image: int = 0,
+        units: int = 0,
     ) -> "Usage":
-        """The usage with each part cut to its whole."""
+        """The usage with each part cut to what its whole has left, in the order in which they are named here."""
         whole_in, whole_out = max(0, input_tokens), max(0, output_tokens)
-        read = min(max(0, cache_read), whole_in)
-        write = min(max(0, cache_write), whole_in - read)
-        return cls(whole_in, read, write, whole_out, min(max(0, reasoning), whole_out))
+        read, write, write_1h, audio, image = _cut(
+            whole_in, cache_read, cache_write, cache_write_1h, input_audio, input_image
+        )
+        thought, spoken, drawn = _cut(whole_out, reasoning, output_audio, output_image)
+        return cls(whole_in, read, write, whole_out, thought, write_1h, audio, image, spoken, drawn, max(0, units))
 
     @property
     def total_tokens(self) -> int:
         """Every token once."""
         return self.input_tokens + self.output_tokens
 
+    @property
+    def plain_input_tokens(self) -> int:
+        """What is in none of the input's parts."""
+        return self.input_tokens - (
+            self.cache_read_tokens
+            + self.cache_write_tokens
+            + self.cache_write_1h_tokens
+            + self.input_audio_tokens
+            + self.input_image_tokens
+        )
+
+    @property
+    def plain_output_tokens(self) -> int:
+        """What is in none of the output's parts."""
+        return self.output_tokens - (self.reasoning_tokens + self.output_audio_tokens + self.output_image_tokens)
+
+
+def _cut(whole: int, *parts: int) -> list[int]:
+    cut = []
+    for part in parts:
+        cut.append(min(max(0, part), whole))
+        whole -= cut[-1]
+    return cut
+
+
+class UnitKind(StrEnum):
+    """What a price may be for, beside tokens."""
+
+    IMAGE = "image"
+    SECOND = "second"
+    MINUTE = "minute"
+    CHARACTER = "character"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRate:
+    """`nano` for each `per` units: a minute of audio is counted in milliseconds, 60,000 to a minute."""
+
+    kind: UnitKind
+    nano: int
+    per: int = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Nano-USD per million tokens of each class."""
+    """Nano-USD per million tokens of each class, nano-USD per call, and what a unit costs."""
 
     input: int
     cache_read: int
     cache_write: int
     output: int
     reasoning: int
+    cache_write_1h: int = 0
+    input_audio: int = 0
+    input_image: int = 0
+    output_audio: int = 0
+    output_image: int = 0
+    call: int = 0
+    unit: UnitRate | None = None
+
+    @classmethod
+    def of(cls, input: int = 0, output: int = 0, unit: UnitRate | None = None, **special: int) -> "Rates":
+        """Rates of these classes; each that is not named costs what its whole does, and 1 h of cache what 5 min do."""
+        write = special.get("cache_write", input)
+        defaults = dict.fromkeys(("cache_read", "cache_write", "input_audio", "input_image"), input)
+        defaults |= dict.fromkeys(("reasoning", "output_audio", "output_image"), output)
+        return cls(input=input, output=output, unit=unit, **(defaults | {"cache_write_1h": write} | special))
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing costs anything."""
+        return not any(getattr(self, each.name) for each in fields(self))
+
+    @property
+    def by_tokens(self) -> bool:
+        """Whether the tokens are what is paid for, at least in part."""
+        return bool(self.input or self.output)
 
 
 FREE = Rates(0, 0, 0, 0, 0)
 
 
-def cost_nano(usage: Usage, rates: Rates, multiplier_ppm: int) -> int:
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """The rates of a request whose input has more tokens than `above_tokens`: of all its tokens, not only of those."""
+
+    above_tokens: int
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a request is priced by: its rates, and those that hold above a size of the input, the smallest first."""
+
+    rates: Rates
+    tiers: tuple[Tier, ...] = ()
+
+    def rates_for(self, input_tokens: int) -> Rates:
+        """The rates of a request with so much input."""
+        reached = [tier.rates for tier in self.tiers if input_tokens > tier.above_tokens]
+        return reached[-1] if reached else self.rates
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPrice:
+    """What a unit costs for requests that say all of `when`, such as `size` and `quality`."""
+
+    rate: UnitRate
+    when: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs from a day on (Unix ms). Of the units' prices the first that fits is that of a request."""
+
+    terms: Terms
+    units: tuple[UnitPrice, ...] = ()
+    valid_from_ms: int = 0
+
+    def terms_for(self, said: Mapping[str, str]) -> Terms | None:
+        """The terms of a request that says this; None when it has units and no price fits."""
+        if not self.units:
+            return self.terms
+        for unit in self.units:
+            if all(said.get(name) == value for name, value in unit.when.items()):
+                return _with_unit(self.terms, unit.rate)
+        return None
+
+
+def _with_unit(terms: Terms, unit: UnitRate) -> Terms:
+    tiers = tuple(replace(tier, rates=replace(tier.rates, unit=unit)) for tier in terms.tiers)
+    return Terms(replace(terms.rates, unit=unit), tiers)
+
+
+def cost_nano(usage: Usage, rates: Rates, multiplier_ppm: int, discount_ppm: int = ONE) -> int:
     """The cost in nano-USD, rounded half up.
 
-    >>> cost_nano(Usage.of(1_000, output_tokens=100), Rates(100_000_000, 0, 0, 400_000_000, 400_000_000), ONE)
+    >>> cost_nano(Usage.of(1_000, output_tokens=100), Rates.of(input=100_000_000, output=400_000_000), ONE)
     140000
     """
-    uncached = usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens
-    plain_output = usage.output_tokens - usage.reasoning_tokens
-    exact = multiplier_ppm * (
-        uncached * rates.input
+    tokens = (
+        usage.plain_input_tokens * rates.input
         + usage.cache_read_tokens * rates.cache_read
         + usage.cache_write_tokens * rates.cache_write
-        + plain_output * rates.output
+        + usage.cache_write_1h_tokens * rates.cache_write_1h
+        + usage.input_audio_tokens * rates.input_audio
+        + usage.input_image_tokens * rates.input_image
+        + usage.plain_output_tokens * rates.output
         + usage.reasoning_tokens * rates.reasoning
+        + usage.output_audio_tokens * rates.output_audio
+        + usage.output_image_tokens * rates.output_image
     )
-    unit = TOKENS_PER_RATE * ONE
-    return (exact + unit // 2) // unit
+    per, exact = 1, tokens + rates.call * TOKENS_PER_RATE
+    if rates.unit is not None:
+        per = rates.unit.per
+        exact = exact * per + usage.units * rates.unit.nano * TOKENS_PER_RATE
+    whole = TOKENS_PER_RATE * ONE * ONE * per
+    return (exact * multiplier_ppm * discount_ppm + whole // 2) // whole
 
 
-def ceiling_nano(input_tokens: int, output_tokens: int, rates: Rates, multiplier_ppm: int) -> int:
-    """The most that so many tokens can cost at these rates, whatever class each turns out to be."""
-    dearest_input = max(rates.input, rates.cache_read, rates.cache_write)
-    dearest_output = max(rates.output, rates.reasoning)
-    worst = Rates(dearest_input, dearest_input, dearest_input, dearest_output, dearest_output)
-    return cost_nano(Usage.of(input_tokens, output_tokens=output_tokens), worst, multiplier_ppm)
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The most a request is expected to use. `input_media` and `output_media`: whether audio or images may be in it."""
+
+    input_tokens: int
+    output_tokens: int
+    units: int = 0
+    input_media: bool = False
+    output_media: bool = False
+
+
+def ceiling_nano(estimate: Estimate, terms: Terms, multiplier_ppm: int, discount_ppm: int = ONE) -> int:
+    """The most that so much can cost on these terms, whatever class each token turns out to be."""
+    rates = terms.rates_for(estimate.input_tokens)
+    into = [rates.input, rates.cache_read, rates.cache_write, rates.cache_write_1h]
+    out = [rates.output, rates.reasoning]
+    into += [rates.input_audio, rates.input_image] if estimate.input_media else []
+    out += [rates.output_audio, rates.output_image] if estimate.output_media else []
+    worst = Rates.of(max(into), max(out), rates.unit, call=rates.call)
+    usage = Usage.of(estimate.input_tokens, output_tokens=estimate.output_tokens, units=estimate.units)
+    return cost_nano(usage, worst, multiplier_ppm, discount_ppm)

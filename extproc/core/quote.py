@@ -4,15 +4,15 @@ The hold is the dearest way the chain could answer. The rates of every channel g
 rates of the one that answered, and neither a price change nor a reload touches a request that is under way.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from extproc.core.catalog import Model, Operation
 from extproc.core.chain import Attempt
 from extproc.core.identity import KeyRecord
 from extproc.core.learned import Kind, Learned, Part
 from extproc.core.ledger import HOLD_MS, Account
-from extproc.core.pricing import FREE, Rates, ceiling_nano
+from extproc.core.pricing import FREE, ONE, Estimate, Terms, ceiling_nano
 from extproc.core.rate import NO_LIMIT, Draw
 from extproc.core.scale import Scale
 
@@ -31,7 +31,9 @@ class Ask:
     """What a request body asks for, whatever its dialect.
 
     `text_bytes` is the size of the prompt without its `attachments`; `output_cap` the caller's own limit on output
-    tokens; `answers` how many answers are wanted.
+    tokens; `answers` how many answers are wanted. `units` is how many images, seconds or characters are asked for, in
+    the smallest measure they are priced in, and `said` what their price depends on, such as `size` and `quality`.
+    `media` tells whether the answer may have audio or images.
     """
 
     model: str
@@ -40,6 +42,9 @@ class Ask:
     answers: int = 1
     text_bytes: int = 0
     attachments: int = 0
+    units: int = 0
+    said: Mapping[str, str] = field(default_factory=dict)
+    media: bool = False
 
     @property
     def input_tokens(self) -> int:
@@ -49,11 +54,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one channel would cost."""
+    """What one channel would cost: the terms of the quote, times the multiplier of the group that put it there."""
 
     group: str
     multiplier_ppm: int
-    rates: Rates
     vendor_model: str
 
 
@@ -63,7 +67,8 @@ class Quote:
 
     `tokens` is what the estimate draws of the key's minute. What the vendor does not count is charged by `input_tokens`
     and, for the bytes of the answer, by `output`; both lean to the caller, where the hold leans to the operator.
-    `text_bytes` is what the input's size teaches by, 0 if nothing.
+    `text_bytes` is what the input's size teaches by, 0 if nothing. `units` is what was asked for beside tokens, and
+    what is charged, for nothing counts them. `discount_ppm` is the owner's.
     """
 
     owner: str
@@ -82,14 +87,17 @@ class Quote:
     hold_nano: int
     held_ms: int
     deadline_ms: int
+    terms: Terms
     lines: dict[str, Line]
+    said: Mapping[str, str] = field(default_factory=dict)
+    units: int = 0
+    discount_ppm: int = ONE
     tokens: Draw = NO_LIMIT
 
 
-def line_of(attempt: Attempt, operation: Operation) -> Line:
-    """What an attempt would cost for this operation."""
-    rates = attempt.rates if operation.priced else FREE
-    return Line(attempt.group, attempt.multiplier_ppm, rates, attempt.vendor_model)
+def terms_of(model: Model, operation: Operation, said: Mapping[str, str], time_ms: int) -> Terms | None:
+    """What this operation of a model is priced by; None where no price fits what was said."""
+    return model.price_at(time_ms).terms_for(said) if operation.priced else Terms(FREE)
 
 
 def make_quote(
@@ -98,16 +106,17 @@ def make_quote(
     ask: Ask,
     operation: Operation,
     model: Model,
+    terms: Terms,
     chain: Sequence[Attempt],
     revision: str,
     now_ms: int,
     learned: Learned,
     tokens_per_minute: int = 0,
 ) -> Quote:
-    """The quote for a request on these accounts of the key, with the estimate at the dearest rates of its chain."""
+    """The quote for a request on these accounts of the key, with the estimate at its chain's dearest multiplier."""
     output_tokens = (ask.output_cap or model.max_output_tokens) * ask.answers if operation.output else 0
-    lines = {attempt.channel.name: line_of(attempt, operation) for attempt in chain}
-    estimates = (ceiling_nano(ask.input_tokens, output_tokens, ln.rates, ln.multiplier_ppm) for ln in lines.values())
+    estimate = Estimate(ask.input_tokens, output_tokens, ask.units, ask.attachments > 0, ask.media)
+    dearest_ppm = max(attempt.multiplier_ppm for attempt in chain)
     return Quote(
         owner=key.owner,
         key_id=key.key_id,
@@ -122,10 +131,14 @@ def make_quote(
         text_bytes=0 if ask.attachments else ask.text_bytes,
         input_tokens=_least_input_tokens(ask, learned.scale(Kind(operation.name, Part.PROMPT, model.name))),
         output=learned.scale(Kind(operation.name, answer_part(ask.stream), model.name)),
-        hold_nano=max(estimates),
+        hold_nano=ceiling_nano(estimate, terms, dearest_ppm, key.discount_ppm),
         held_ms=now_ms,
         deadline_ms=now_ms + HOLD_MS,
-        lines=lines,
+        terms=terms,
+        lines={each.channel.name: Line(each.group, each.multiplier_ppm, each.vendor_model) for each in chain},
+        said=ask.said,
+        units=ask.units,
+        discount_ppm=key.discount_ppm,
         tokens=Draw(tokens_per_minute, ask.input_tokens + output_tokens if operation.priced else 0),
     )
 

@@ -1,10 +1,11 @@
 """The usage record: what is kept of one request. Metadata only; no prompt, no answer, no plaintext key."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from extproc.core.ending import Report, Verdict
 from extproc.core.ledger import Account
-from extproc.core.pricing import Rates, Usage
+from extproc.core.pricing import ONE, Rates, Usage
 from extproc.core.quote import Quote
 
 
@@ -13,8 +14,8 @@ class UsageRecord:
     """One request, with all that is needed to recompute its cost from git: usage, rates, multiplier, revision.
 
     `accounts` are those it is charged to, `group` is the group whose channel answered, `model` the public name,
-    `usage_source` how the usage is known. Times are Unix milliseconds or durations in milliseconds; None where the
-    reporter could not know.
+    `usage_source` how the usage is known, `said` what the price of a unit depended on. Times are Unix milliseconds or
+    durations in milliseconds; None where the reporter could not know.
     """
 
     request_id: str
@@ -41,6 +42,8 @@ class UsageRecord:
     reporter: str
     first_byte_ms: int | None
     duration_ms: int | None
+    discount_ppm: int = ONE
+    said: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_record(quote: Quote, report: Report, verdict: Verdict, reporter: str) -> UsageRecord:
@@ -65,8 +68,10 @@ def make_record(quote: Quote, report: Report, verdict: Verdict, reporter: str) -
         usage_source=verdict.state.name.lower() if verdict.state.settled else "none",
         cost_nano=verdict.cost_nano,
         hold_nano=quote.hold_nano,
-        rates=line.rates if line else None,
+        rates=verdict.rates if line else None,
         multiplier_ppm=line.multiplier_ppm if line else None,
+        discount_ppm=quote.discount_ppm,
+        said=quote.said,
         revision=quote.revision,
         reporter=reporter,
         first_byte_ms=report.first_byte_ms,

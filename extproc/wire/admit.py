@@ -21,7 +21,7 @@ from extproc.core.identity import KeyRecord, Keyring
 from extproc.core.learned import Learned
 from extproc.core.ledger import UNLIMITED, Hold, HoldResult, Ledger, Outcome
 from extproc.core.money import format_usd
-from extproc.core.quote import Quote, make_quote
+from extproc.core.quote import Quote, make_quote, terms_of
 from extproc.core.rate import Draw
 from extproc.dialects.bodies import Body, read_body
 from extproc.dialects.routes import ModelList, Route, dialect_of, find_route
@@ -149,7 +149,7 @@ class Admission:
             return INTERNAL
         return held if isinstance(held, Refusal) else codec.forward(_forward(held, known.route, body, raw))
 
-    async def _hold(self, known: Known, key: KeyRecord, body: Body) -> "Terms | Refusal | None":
+    async def _hold(self, known: Known, key: KeyRecord, body: Body) -> "Admitted | Refusal | None":
         """Quote and hold; None when the key is no longer as it was read."""
         ask, operation = body.ask, known.route.operation
         chain = build_chain(known.catalog, key.groups, ask.model, operation, self.draw)
@@ -160,18 +160,24 @@ class Admission:
         requests_per_minute, tokens_per_minute = key.per_minute(known.catalog.groups[key.group])
         accounts = key.accounts(identity.month_of(now, self.zone))
         revision, learned = known.catalog.revision, self.learned
-        quote = make_quote(key, accounts, ask, operation, model, chain, revision, now, learned, tokens_per_minute)
+        terms = terms_of(model, operation, ask.said, now)
+        if terms is None:
+            said = ", ".join(f"{name} {value}" for name, value in ask.said.items()) or "what was asked for"
+            return INVALID_REQUEST.saying(f"The model '{ask.model}' has no price for {said}.")
+        quote = make_quote(
+            key, accounts, ask, operation, model, terms, chain, revision, now, learned, tokens_per_minute
+        )
         draw = Draw(requests_per_minute, 1)
         result = await self.ledger.hold(_hold_of(known.head.request_id, key, quote, draw))
         if result.outcome in (Outcome.HELD, Outcome.EXISTS):
-            return Terms(quote, chain, replies.rate_headers(result))
+            return Admitted(quote, chain, replies.rate_headers(result))
         if result.outcome is Outcome.KEY_STALE:
             return None
         return _refusal_of(result, quote)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Admitted:
     """A quote that is held, the chain it is for, and what the answer says of the key's limits."""
 
     quote: Quote
@@ -227,12 +233,12 @@ def _refusal_of(result: HoldResult, quote: Quote) -> Refusal:
     return refusal.saying(f"{refusal.message} This request may cost up to {estimate}, {left} is left.")
 
 
-def _forward(terms: Terms, route: Route, body: Body, raw: bytes) -> codec.Forward:
+def _forward(admitted: Admitted, route: Route, body: Body, raw: bytes) -> codec.Forward:
     paths, models = {}, {}
-    for attempt in terms.chain:
+    for attempt in admitted.chain:
         base_path = urlsplit(attempt.channel.base_url).path.rstrip("/")
         paths[attempt.channel.name] = route.path_at(base_path, attempt.vendor_model)
         if body.model_end and attempt.vendor_model != body.ask.model:
             models[attempt.channel.name] = msgspec.json.encode(attempt.vendor_model).decode()
     changed = None if body.forward == raw else body.forward
-    return codec.Forward(terms.quote, paths, models, body.model_start, body.model_end, changed, terms.limits)
+    return codec.Forward(admitted.quote, paths, models, body.model_start, body.model_end, changed, admitted.limits)

@@ -58,7 +58,7 @@ def expected_nano(gateway: Gateway, model: str, totals: dict[str, int]) -> int:
     catalog = load(gateway.settings.config, gateway.settings.environment()).catalog
     classes = ("input", "cached", "cache_write", "output", "reasoning")
     usage = Usage.of(*(totals[name] for name in classes))
-    return cost_nano(usage, catalog.models[model].rates, catalog.groups[GROUP].multiplier_ppm)
+    return cost_nano(usage, catalog.models[model].price_at(0).terms.rates, catalog.groups[GROUP].multiplier_ppm)
 
 
 def _counts(gateway: Gateway, owner: str) -> tuple[int, int]:

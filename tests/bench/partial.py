@@ -21,7 +21,7 @@ from extproc.core.chain import Attempt
 from extproc.core.ending import Lesson, Report, conclude, lessons
 from extproc.core.identity import KeyRecord
 from extproc.core.learned import Learned
-from extproc.core.pricing import ONE, Rates, Usage, cost_nano
+from extproc.core.pricing import ONE, Price, Rates, Terms, Usage, cost_nano
 from extproc.core.quote import Quote, make_quote
 from extproc.dialects.bodies import Body, read_body
 from extproc.dialects.routes import MESSAGES, Route, find_route
@@ -35,7 +35,7 @@ LENGTHS: Final = (10, 2_000)
 WORD_BYTES: Final = (0, 4, 8)
 """A word as it comes, of 2 to 5 bytes, or padded to so many."""
 
-PRICE: Final = Rates(1_000 * ONE, 1_000 * ONE, 1_000 * ONE, 5_000 * ONE, 5_000 * ONE)
+PRICE: Final = Rates.of(1_000 * ONE, 5_000 * ONE)
 _KEY: Final = KeyRecord("key_1", "alice", "sk-abcdefg", "", "default")
 
 
@@ -124,9 +124,11 @@ def _answer(api: Api, learned: Learned, draw: Random) -> Answered:
 
 def _quote(route: Route, body: Body, learned: Learned) -> Quote:
     channel = Channel("c", route.operation.dialect, "http://vendor.test", None, {"m": "m"})
-    chain = [Attempt(channel, "default", ONE, PRICE, "m")]
-    model = Model("m", PRICE, generates=True, max_output_tokens=100_000)
-    return make_quote(_KEY, _KEY.accounts("2026-11"), body.ask, route.operation, model, chain, "r", 0, learned)
+    chain = [Attempt(channel, "default", ONE, "m")]
+    model = Model("m", (Price(Terms(PRICE)),), generates=True, max_output_tokens=100_000)
+    return make_quote(
+        _KEY, _KEY.accounts("2026-11"), body.ask, route.operation, model, Terms(PRICE), chain, "r", 0, learned
+    )
 
 
 def _lessons(answered: Answered) -> Iterator[Lesson]:

@@ -23,7 +23,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def input_rate(catalog: Catalog | None) -> int | None:
     """What tells the catalogs of these tests apart."""
-    return catalog.models["embedding"].rates.input if catalog else None
+    return catalog.models["embedding"].price_at(0).terms.rates.input if catalog else None
 
 
 def found(config: Path, *revisions: str) -> list[int | None]:

@@ -10,7 +10,7 @@ import pytest
 
 from extproc.config.load import Loaded, load, load_as_written
 from extproc.core.catalog import Catalog, Channel, Dialect, Group, Member, Model, SecretRef
-from extproc.core.pricing import Rates
+from extproc.core.pricing import Price, Rates, Terms
 from extproc.errors import ConfigError
 
 BASE = Path(__file__).parent / "base"
@@ -46,16 +46,19 @@ def edit(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
+def model(name: str, max_output_tokens: int, **rates: int) -> Model:
+    """A model with these rates and nothing special."""
+    return Model(name, (Price(Terms(Rates.of(unit=None, **rates))),), max_output_tokens > 0, max_output_tokens)
+
+
 def test_everything_the_files_say_is_in_the_catalog() -> None:
     """Channels, models with all five rates, and groups come out as they were written, defaults filled in."""
     catalog = load(BASE, ENV).catalog
     assert catalog.channels == {"openai": OPENAI, "spare": SPARE}
     assert catalog.models == {
-        "gpt-5-mini": Model(
-            "gpt-5-mini", Rates(250_000_000, 25_000_000, 250_000_000, 2_000_000_000, 2_000_000_000), True, 16_384
-        ),
-        "fast": Model("fast", Rates(50_000_000, 50_000_000, 50_000_000, 400_000_000, 400_000_000), True, 8_192),
-        "embedding": Model("embedding", Rates(20_000_000, 20_000_000, 20_000_000, 0, 0), False, 0),
+        "gpt-5-mini": model("gpt-5-mini", 16_384, input=250_000_000, cache_read=25_000_000, output=2_000_000_000),
+        "fast": model("fast", 8_192, input=50_000_000, output=400_000_000),
+        "embedding": model("embedding", 0, input=20_000_000),
     }
     members = (Member(OPENAI, 0, 1), Member(SPARE, 1, 3))
     assert catalog.groups == {"default": Group("default", 950_000, frozenset({"gpt-5-mini", "fast"}), members)}
@@ -64,17 +67,20 @@ def test_everything_the_files_say_is_in_the_catalog() -> None:
 @pytest.mark.parametrize(
     ("price", "rates"),
     [
-        ("{input: 2}", Rates(2, 2, 2, 0, 0)),
-        ("{input: 2, cache_read: 0, cache_write: 0}", Rates(2, 0, 0, 0, 0)),
-        ("{input: 2, cache_read: 1, cache_write: 3}", Rates(2, 1, 3, 0, 0)),
+        ("{input: 2}", Rates.of(2)),
+        ("{input: 2, cache_read: 0, cache_write: 0}", Rates.of(2, cache_read=0, cache_write=0)),
+        ("{input: 2, cache_read: 1, cache_write: 3}", Rates.of(2, cache_read=1, cache_write=3)),
+        ("{input: 2, cache_write: 3, cache_write_1h: 4}", Rates.of(2, cache_write=3, cache_write_1h=4)),
+        ("{input: 2, input_audio: 9, input_image: 0}", Rates.of(2, input_audio=9, input_image=0)),
     ],
 )
-def test_cache_rates(price: str, rates: Rates, config: Path) -> None:
-    """A cache rate that is not written is the input's; one that is written as zero is zero."""
+def test_rates_of_parts(price: str, rates: Rates, config: Path) -> None:
+    """A part's rate that is not written is its whole's, an hour of cache costs as 5 minutes; a zero is a zero."""
     edit(config / "models.yaml", "{input: 0.02}", price)
     per_dollar = 1_000_000_000
-    written = Rates(*(per_dollar * getattr(rates, field.name) for field in dataclasses.fields(rates)))
-    assert load(config, ENV).catalog.models["embedding"].rates == written
+    classes = [field.name for field in dataclasses.fields(rates) if field.name != "unit"]
+    written = Rates(**{name: per_dollar * getattr(rates, name) for name in classes})
+    assert load(config, ENV).catalog.models["embedding"].price_at(0) == Price(Terms(written))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +90,7 @@ def test_cache_rates(price: str, rates: Rates, config: Path) -> None:
 def test_free_output_is_still_output(price: str, output: int, reasoning: int, config: Path) -> None:
     """A model with an output price of zero generates, for nothing."""
     edit(config / "models.yaml", "{input: 0.05, output: 0.40}", price)
-    assert load(config, ENV).catalog.models["fast"] == Model("fast", Rates(0, 0, 0, output, reasoning), True, 8_192)
+    assert load(config, ENV).catalog.models["fast"] == model("fast", 8_192, output=output, reasoning=reasoning)
 
 
 def test_catalog_cannot_be_changed() -> None:

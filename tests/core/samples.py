@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from extproc.core.catalog import Catalog, Channel, Dialect, Group, Member, Model, Operation
 from extproc.core.identity import KeyRecord
 from extproc.core.ledger import Account, AccountKind
-from extproc.core.pricing import ONE, Rates, Usage
+from extproc.core.pricing import ONE, Price, Rates, Terms, Tier, UnitKind, UnitRate, Usage
 from extproc.core.quote import Line, Quote
 from extproc.core.scale import Scale
 
@@ -22,20 +22,26 @@ RATES = Rates(
 )
 """2000 nano per input token, 500 per cached, 2500 per cache-written, 8000 per output token."""
 
-MODEL = Model("gpt", RATES, generates=True, max_output_tokens=1_000)
+PRICE = Price(Terms(RATES))
+MODEL = Model("gpt", (PRICE,), generates=True, max_output_tokens=1_000)
 SCALE = Scale(head_bytes=1_000, token_millibytes=40_000, tail_bytes=500, tail_token_millibytes=10_000)
 """An answer of 10 tokens has 1,400 bytes without its end, and 2,000 with it."""
 
 KEY = KeyRecord("key_1", "alice", "sk-abcdefg", "laptop", "main", ("spare",))
 
 tokens = st.integers(0, 10**9)
-rates = st.builds(Rates, *[st.integers(0, 10**15)] * 5)
+units = st.builds(UnitRate, st.sampled_from(UnitKind), st.integers(0, 10**15), st.sampled_from([1, 1_000, 60_000]))
+rates = st.builds(Rates, *[st.integers(0, 10**15)] * 11, st.none() | units)
+terms = st.builds(Terms, rates, st.lists(st.builds(Tier, tokens, rates), max_size=2).map(tuple))
 multipliers = st.integers(1, 10**9)
-usages = st.builds(Usage.of, tokens, tokens, tokens, tokens, tokens)
+PARTS = ("cache_write_1h", "input_audio", "input_image", "output_audio", "output_image", "units")
+"""What a usage may have besides the classes that are named by position."""
+
+usages = st.builds(Usage.of, tokens, tokens, tokens, tokens, tokens, **dict.fromkeys(PARTS, tokens))
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 accounts = st.lists(st.builds(Account, st.sampled_from(AccountKind), words), max_size=3).map(tuple)
-lines = st.builds(Line, words, multipliers, rates, words)
+lines = st.builds(Line, words, multipliers, words)
 quotes = st.builds(
     Quote,
     owner=words,
@@ -54,6 +60,7 @@ quotes = st.builds(
     hold_nano=st.integers(0, 2**63 - 1),
     held_ms=st.integers(0, 2**43),
     deadline_ms=st.integers(0, 2**43),
+    terms=terms,
     lines=st.dictionaries(words, lines, min_size=1, max_size=5),
 )
 
@@ -93,5 +100,6 @@ def quote(operation: Operation, stream: bool, hold_nano: int = 10_000_000, rates
         hold_nano=hold_nano,
         held_ms=1_700_000_000_000,
         deadline_ms=1_700_003_720_000,
-        lines={"a": Line("main", ONE, rates, "gpt-a"), "b": Line("spare", ONE // 2, rates, "gpt-b")},
+        terms=Terms(rates),
+        lines={"a": Line("main", ONE, "gpt-a"), "b": Line("spare", ONE // 2, "gpt-b")},
     )

@@ -13,8 +13,8 @@ from extproc.core.chain import MAX_ATTEMPTS, build_chain
 from extproc.core.ending import Report, conclude
 from extproc.core.learned import Learned
 from extproc.core.ledger import State, UsageEntry
-from extproc.core.pricing import FREE, ONE, Rates, Usage
-from extproc.core.quote import Ask, make_quote
+from extproc.core.pricing import FREE, ONE, Price, Rates, Terms, Usage
+from extproc.core.quote import Ask, make_quote, terms_of
 from extproc.core.record import UsageRecord, make_record
 from tests.core import samples
 
@@ -24,7 +24,7 @@ COUNT = Operation("count", Dialect.OPENAI, priced=False, output=False)
 MESSAGES = Operation("messages", Dialect.ANTHROPIC)
 OPERATIONS = {each.name: each for each in (CHAT, EMBED, COUNT, MESSAGES)}
 
-SILENT = Model("silent", Rates(7, 7, 7, 0, 0), generates=False, max_output_tokens=0)
+SILENT = Model("silent", (Price(Terms(Rates(7, 7, 7, 0, 0))),), generates=False, max_output_tokens=0)
 CHANNELS = [samples.channel(f"c{number}", "gpt", "silent", vendor=f"v{number}-") for number in range(8)]
 CLAUDE = samples.channel("claude", "gpt", dialect=Dialect.ANTHROPIC)
 
@@ -37,7 +37,7 @@ def catalog(revision: str, own: int, input_rate: int, multiplier_ppm: int) -> Ca
         samples.group("main", *main, models="gpt silent", multiplier_ppm=multiplier_ppm),
         samples.group("spare", *spare, multiplier_ppm=multiplier_ppm // 2),
     )
-    model = replace(samples.MODEL, rates=replace(samples.RATES, input=input_rate))
+    model = replace(samples.MODEL, prices=(Price(Terms(replace(samples.RATES, input=input_rate))),))
     return replace(samples.catalog(*groups, models=(model, SILENT)), revision=revision)
 
 
@@ -54,8 +54,10 @@ def settled(catalog: Catalog, operation: Operation, model: str, draw: Any, place
         return None
     ask = Ask(model, output_cap=5, text_bytes=9)
     accounts = samples.KEY.accounts("2026-11")
+    priced = terms_of(catalog.models[model], operation, ask.said, 0)
+    assert priced is not None
     quote = make_quote(
-        samples.KEY, accounts, ask, operation, catalog.models[model], chain, catalog.revision, 0, Learned()
+        samples.KEY, accounts, ask, operation, catalog.models[model], priced, chain, catalog.revision, 0, Learned()
     )
     channel = chain[place % len(chain)].channel.name
     report = Report("r", 200, clean=True, channel=channel, usage=Usage.of(9), usage_whole=True, sent_bytes=0)

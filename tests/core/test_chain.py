@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from extproc.core.catalog import Catalog, Channel, Dialect, Group, Member, Model, Operation
 from extproc.core.chain import MAX_ATTEMPTS, Attempt, build_chain, visible_models
+from extproc.core.pricing import Price, Terms
 from extproc.dialects import routes
 from tests.core.samples import RATES, catalog, channel, group, steady
 
@@ -110,8 +111,8 @@ def test_a_channel_has_the_terms_of_the_first_group_that_names_it() -> None:
         group("spare", Member(A, 0, 1), Member(B, 1, 1), multiplier_ppm=500_000),
     )
     assert chain == (
-        Attempt(A, "main", 2_000_000, RATES, "a-gpt"),
-        Attempt(B, "spare", 500_000, RATES, "b-gpt"),
+        Attempt(A, "main", 2_000_000, "a-gpt"),
+        Attempt(B, "spare", 500_000, "b-gpt"),
     )
 
 
@@ -165,8 +166,8 @@ def test_equal_seeds_draw_equal_chains(seed: int) -> None:
     assert chain_of(main, draw=random.Random(seed)) == chain_of(main, draw=random.Random(seed))
 
 
-EMBEDDER = Model("embedder", RATES, generates=False, max_output_tokens=0)
-WRITER = Model("writer", RATES, generates=True, max_output_tokens=10)
+EMBEDDER = Model("embedder", (Price(Terms(RATES)),), generates=False, max_output_tokens=0)
+WRITER = Model("writer", (Price(Terms(RATES)),), generates=True, max_output_tokens=10)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_a_model_without_an_output_price_cannot_generate(model: str, operation: 
 @st.composite
 def catalogs(draw: st.DrawFn) -> Catalog:
     """Up to seven channels in three dialects, three groups that share them, four models of which some only embed."""
-    models = {name: Model(name, RATES, draw(st.booleans()), 100) for name in NAMES}
+    models = {name: Model(name, (Price(Terms(RATES)),), draw(st.booleans()), 100) for name in NAMES}
     served = st.sets(st.sampled_from(NAMES))
     channels = {
         name: Channel(name, draw(st.sampled_from(Dialect)), "http://v.test", None, {m: name + m for m in draw(served)})
@@ -235,8 +236,8 @@ def test_a_chain_has_every_channel_once_in_order_and_on_its_terms(
     assert len(used) == len(set(used)) == min(MAX_ATTEMPTS, len(everywhere))
     for attempt in chain:
         first = next(name for name in groups if attempt.channel.name in offered[name])
-        terms = (first, known.groups[first].multiplier_ppm, RATES, attempt.channel.name + model)
-        assert (attempt.group, attempt.multiplier_ppm, attempt.rates, attempt.vendor_model) == terms
+        terms = (first, known.groups[first].multiplier_ppm, attempt.channel.name + model)
+        assert (attempt.group, attempt.multiplier_ppm, attempt.vendor_model) == terms
     order = [(groups.index(attempt.group), offered[attempt.group][attempt.channel.name]) for attempt in chain]
     assert order == sorted(order)
 

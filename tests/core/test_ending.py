@@ -227,8 +227,10 @@ def test_a_whole_usage_is_charged_as_it_is(case: tuple[Quote, Report]) -> None:
     verdict = conclude(terms, told)
     if verdict.state is State.REPORTED:
         line = terms.lines[told.channel]
-        assert verdict.usage == told.usage
-        assert verdict.cost_nano == cost_nano(verdict.usage, line.rates, line.multiplier_ppm)
+        if told.usage and told.usage_whole:
+            assert verdict.usage == replace(told.usage, units=terms.units)
+        assert verdict.rates == terms.terms.rates_for(verdict.usage.input_tokens)
+        assert verdict.cost_nano == cost_nano(verdict.usage, verdict.rates, line.multiplier_ppm, terms.discount_ppm)
 
 
 @steady

@@ -6,19 +6,41 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.core.catalog import Model, Operation
+from extproc.core.catalog import Operation
 from extproc.core.chain import Attempt
+from extproc.core.identity import KeyRecord
 from extproc.core.learned import Kind, Learned, Part, start_of
 from extproc.core.ledger import HOLD_MS
-from extproc.core.pricing import FREE, ONE, Rates, Usage, ceiling_nano, cost_nano
-from extproc.core.quote import BYTES_PER_INPUT_TOKEN, TOKENS_PER_ATTACHMENT, Ask, Line, Quote, answer_part, make_quote
+from extproc.core.pricing import (
+    FREE,
+    ONE,
+    Estimate,
+    Price,
+    Terms,
+    UnitKind,
+    UnitPrice,
+    UnitRate,
+    Usage,
+    ceiling_nano,
+    cost_nano,
+)
+from extproc.core.quote import (
+    BYTES_PER_INPUT_TOKEN,
+    TOKENS_PER_ATTACHMENT,
+    Ask,
+    Line,
+    Quote,
+    answer_part,
+    make_quote,
+    terms_of,
+)
 from extproc.core.rate import Draw
 from extproc.dialects import routes
-from tests.core.samples import KEY, MODEL, RATES, channel, multipliers, rates, steady
+from tests.core.samples import KEY, MODEL, PRICE, RATES, channel, multipliers, steady
 
 NOW_MS = 1_700_000_000_000
-CHEAP = Attempt(channel("a", "gpt"), "main", ONE // 2, RATES, "gpt-a")
-DEAR = Attempt(channel("b", "gpt"), "spare", ONE * 3, RATES, "gpt-b")
+CHEAP = Attempt(channel("a", "gpt"), "main", ONE // 2, "gpt-a")
+DEAR = Attempt(channel("b", "gpt"), "spare", ONE * 3, "gpt-b")
 
 asks = st.builds(
     Ask,
@@ -30,17 +52,24 @@ asks = st.builds(
     attachments=st.integers(0, 100),
 )
 attempts = st.builds(
-    Attempt, st.integers(0, 9).map(lambda n: channel(f"c{n}", "gpt")), st.just("main"), multipliers, rates, st.just("v")
+    Attempt, st.integers(0, 9).map(lambda n: channel(f"c{n}", "gpt")), st.just("main"), multipliers, st.just("v")
 )
 chains = st.lists(attempts, min_size=1, max_size=5, unique_by=lambda attempt: attempt.channel.name)
 priced = st.sampled_from([value for value in vars(routes).values() if isinstance(value, Operation) and value.priced])
 
 
 def quoted(
-    ask: Ask, *chain: Attempt, operation: Operation = routes.CHAT, model: Model = MODEL, learned: Learned | None = None
+    ask: Ask,
+    *chain: Attempt,
+    operation: Operation = routes.CHAT,
+    learned: Learned | None = None,
+    key: KeyRecord = KEY,
 ) -> Quote:
     """The quote for this ask over this chain."""
-    return make_quote(KEY, KEY.accounts("2026-11"), ask, operation, model, chain, "rev1", NOW_MS, learned or Learned())
+    terms = terms_of(MODEL, operation, ask.said, NOW_MS)
+    assert terms is not None
+    accounts, known = key.accounts("2026-11"), learned or Learned()
+    return make_quote(key, accounts, ask, operation, MODEL, terms, chain, "rev1", NOW_MS, known)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +99,7 @@ def test_the_input_is_estimated_and_rounded_up(text_bytes: int, attachments: int
 )
 def test_what_is_held(ask: Ask, operation: Operation, hold_nano: int) -> None:
     """An ask for this operation holds exactly so much at the list price."""
-    attempt = Attempt(channel("a", "gpt"), "main", ONE, RATES, "gpt")
+    attempt = Attempt(channel("a", "gpt"), "main", ONE, "gpt")
     assert quoted(ask, attempt, operation=operation).hold_nano == hold_nano
 
 
@@ -114,7 +143,8 @@ def test_a_quote_freezes_the_terms() -> None:
         hold_nano=990_000,
         held_ms=NOW_MS,
         deadline_ms=NOW_MS + HOLD_MS,
-        lines={"b": Line("spare", 3 * ONE, RATES, "gpt-b"), "a": Line("main", ONE // 2, RATES, "gpt-a")},
+        terms=Terms(RATES),
+        lines={"b": Line("spare", 3 * ONE, "gpt-b"), "a": Line("main", ONE // 2, "gpt-a")},
         tokens=Draw(0, 110),
     )
     assert list(quote.lines) == ["b", "a"]
@@ -176,9 +206,28 @@ def test_a_quote_knows_whether_there_will_be_output(operation: Operation, genera
 
 
 @pytest.mark.parametrize("operation", [routes.COUNT_MESSAGE_TOKENS, routes.COUNT_TOKENS])
-def test_a_free_operation_has_free_lines(operation: Operation) -> None:
+def test_a_free_operation_has_free_terms(operation: Operation) -> None:
     """Whatever usage is reported of it, there is no rate it could be charged at."""
-    assert {line.rates for line in quoted(Ask("gpt"), CHEAP, DEAR, operation=operation).lines.values()} == {FREE}
+    assert quoted(Ask("gpt"), CHEAP, DEAR, operation=operation).terms == Terms(FREE)
+
+
+def test_the_terms_are_those_of_the_day_and_of_what_was_said() -> None:
+    """A price change holds from its first millisecond; of an image's prices the first that fits; none may fit."""
+    image = UnitRate(UnitKind.IMAGE, 40_000_000)
+    units = (UnitPrice(image, {"size": "1024x1024"}),)
+    model = replace(MODEL, prices=(PRICE, Price(Terms(FREE), units, valid_from_ms=NOW_MS)))
+    said = {"size": "1024x1024", "quality": "high"}
+    assert terms_of(model, routes.CHAT, said, NOW_MS - 1) == PRICE.terms
+    assert terms_of(model, routes.CHAT, said, NOW_MS) == Terms(replace(FREE, unit=image))
+    assert terms_of(model, routes.CHAT, {"size": "512x512"}, NOW_MS) is None
+    assert terms_of(model, routes.COUNT_TOKENS, {}, NOW_MS) == Terms(FREE)
+
+
+def test_the_owners_discount_is_held_and_charged() -> None:
+    """What an owner pays of every price counts for the hold as for the charge."""
+    ask = Ask("gpt", output_cap=10)
+    plain, less = quoted(ask, CHEAP), quoted(ask, CHEAP, key=replace(KEY, discount_ppm=ONE // 2))
+    assert (less.hold_nano, less.discount_ppm) == (plain.hold_nano // 2, ONE // 2)
 
 
 @steady
@@ -187,7 +236,8 @@ def test_the_hold_is_the_dearest_line(ask: Ask, chain: list[Attempt], operation:
     """The hold is the greatest of what each line could cost, no more and no less."""
     quote = quoted(ask, *chain, operation=operation)
     output = (ask.output_cap or MODEL.max_output_tokens) * ask.answers if operation.output else 0
-    costs = [ceiling_nano(ask.input_tokens, output, ln.rates, ln.multiplier_ppm) for ln in quote.lines.values()]
+    estimate = Estimate(ask.input_tokens, output, input_media=ask.attachments > 0)
+    costs = [ceiling_nano(estimate, quote.terms, line.multiplier_ppm) for line in quote.lines.values()]
     assert quote.hold_nano == max(costs)
 
 
@@ -204,11 +254,4 @@ def test_a_usage_within_the_estimate_never_exceeds_the_hold(
         data.draw(parts), data.draw(parts), data.draw(parts), *[data.draw(st.integers(0, output)) for _ in range(2)]
     )
     for line in quote.lines.values():
-        assert cost_nano(usage, line.rates, line.multiplier_ppm) <= quote.hold_nano
-
-
-@steady
-@given(asks, chains, rates)
-def test_the_quote_is_at_the_rates_of_the_chain(ask: Ask, chain: list[Attempt], later: Rates) -> None:
-    """The model's rates are read from the chain alone: a price that changes meanwhile does not mix with it."""
-    assert quoted(ask, *chain, model=replace(MODEL, rates=later)) == quoted(ask, *chain)
+        assert cost_nano(usage, quote.terms.rates_for(usage.input_tokens), line.multiplier_ppm) <= quote.hold_nano

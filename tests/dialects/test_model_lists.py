@@ -13,12 +13,12 @@ from openai.types import Model as OpenAIModel
 from pydantic import BaseModel
 
 from extproc.core.catalog import Dialect, Model
-from extproc.core.pricing import FREE
+from extproc.core.pricing import FREE, Price, Terms
 from extproc.dialects.model_lists import model_list
 from tests.core.samples import RATES
 
-WRITER = Model("writer", RATES, generates=True, max_output_tokens=4_096)
-EMBEDDER = Model("embedder", FREE, generates=False, max_output_tokens=0)
+WRITER = Model("writer", (Price(Terms(RATES)),), generates=True, max_output_tokens=4_096)
+EMBEDDER = Model("embedder", (Price(Terms(FREE)),), generates=False, max_output_tokens=0)
 MODELS = pytest.mark.parametrize("models", [[], [WRITER], [EMBEDDER, WRITER]], ids=["none", "one", "two"])
 
 

@@ -22,7 +22,7 @@ from extproc.core.ending import Report, conclude
 from extproc.core.identity import KeyRecord
 from extproc.core.learned import Learned
 from extproc.core.ledger import End, Outcome
-from extproc.core.pricing import Usage
+from extproc.core.pricing import Price, Terms, Usage
 from extproc.core.quote import Ask, make_quote
 from extproc.core.record import make_record
 from extproc.dialects.routes import CHAT
@@ -48,7 +48,8 @@ def charge(server: RedisServer, catalog: Catalog, request_id: str) -> None:
     """One request of 1,000 tokens in and 10 out, from its quote to its charge, by a worker with this catalog."""
     chain = build_chain(catalog, KEY.groups, "gpt-5-mini", CHAT, random.Random(0))
     accounts, model = KEY.accounts("2026-11"), catalog.models["gpt-5-mini"]
-    quote = make_quote(KEY, accounts, Ask("gpt-5-mini"), CHAT, model, chain, catalog.revision, now_ms(), Learned())
+    ask, terms = Ask("gpt-5-mini"), model.price_at(now_ms()).terms
+    quote = make_quote(KEY, accounts, ask, CHAT, model, terms, chain, catalog.revision, now_ms(), Learned())
     report = Report(request_id, 200, True, chain[0].channel.name, Usage.of(1_000, output_tokens=10), True, 0)
     verdict = conclude(quote, report)
     record = msgspec.json.encode(make_record(quote, report, verdict, "trailers")).decode()
@@ -86,7 +87,8 @@ def test_every_charge_is_recomputed_from_the_commit_that_priced_it(server: Redis
     assert {"records": 3, "unknown_revisions": {}, "differences": []}.items() <= json.loads(clean.stdout).items()
 
     model = catalog.models["gpt-5-mini"]
-    dearer = replace(model, rates=replace(model.rates, input=3_000_000_000))
+    rates = model.price_at(0).terms.rates
+    dearer = replace(model, prices=(Price(Terms(replace(rates, input=3_000_000_000))),))
     charge(server, replace(catalog, models={**catalog.models, "gpt-5-mini": dearer}), "dear")
     found = audit(server, config)
     assert found.returncode == 1

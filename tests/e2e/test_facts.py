@@ -17,7 +17,7 @@ from extproc.compiler.bootstrap import LISTEN, PORT
 from extproc.compiler.install import BOOTSTRAP_SOURCE, CLUSTERS, install, run_files, write_run_folder
 from extproc.config.load import load
 from extproc.core.catalog import Catalog, Channel, Dialect
-from extproc.core.pricing import FREE, ONE
+from extproc.core.pricing import FREE, ONE, Terms
 from extproc.core.quote import Line, Quote
 from extproc.core.scale import Scale
 from extproc.errors import ConfigError
@@ -244,8 +244,27 @@ CHANGED = b'{"model": "x", "changed": true}'
 
 
 def _answer(way: str) -> ProcessingResponse:
-    line = Line("g", ONE, FREE, "x")
-    quote = Quote("o", "k", "p", (), "g", "x", "openai.chat", True, False, "r", 0, 0, Scale(0, 1), 0, 0, 0, {"x": line})
+    line = Line("g", ONE, "x")
+    quote = Quote(
+        "o",
+        "k",
+        "p",
+        (),
+        "g",
+        "x",
+        "openai.chat",
+        True,
+        False,
+        "r",
+        0,
+        0,
+        Scale(0, 1),
+        0,
+        0,
+        0,
+        Terms(FREE),
+        {"x": line},
+    )
     body = CHANGED if "changed body" in way else None
     answer = codec.forward(codec.Forward(quote, {"x": "/answer/v1/chat/completions"}, {}, 0, 0, body, {}))
     if "without weight" in way:

@@ -11,7 +11,7 @@ from extproc.core.audit import Difference, Prices
 from extproc.core.catalog import Catalog, Channel, Dialect, Group, Member, Model, Operation
 from extproc.core.identity import KeyRecord
 from extproc.core.ledger import UNLIMITED, Account, AccountKind, End, Hold, State, bucket_of
-from extproc.core.pricing import ONE
+from extproc.core.pricing import ONE, Price, Terms
 from extproc.store import keys, usage
 from extproc.store.audit import Audited, audit, read_bucket
 from extproc.store.connection import Connection
@@ -30,7 +30,8 @@ WALLET = keys.account(B, Account(AccountKind.WALLET, "ada"))
 
 CHANNEL = Channel("a", Dialect.OPENAI, "https://vendor.test/v1", None, {"gpt": "gpt-a"})
 GROUP = Group("main", ONE, frozenset({"gpt"}), (Member(CHANNEL, 0, 1),))
-CATALOG = Catalog.of("rev1", {"a": CHANNEL}, {"gpt": Model("gpt", NANO_A_TOKEN, False, 0)}, {"main": GROUP})
+MODEL = Model("gpt", (Price(Terms(NANO_A_TOKEN)),), False, 0)
+CATALOG = Catalog.of("rev1", {"a": CHANNEL}, {"gpt": MODEL}, {"main": GROUP})
 CHAT = Operation("openai.chat", Dialect.OPENAI, output=False)
 
 
@@ -185,8 +186,7 @@ def wrong(what: str, expected: int | str, found: int | str) -> Difference:
 
 def terms(multiplier_ppm: int) -> str:
     """The terms of a record, in words."""
-    rates = "input 1000000, cache_read 0, cache_write 0, output 0, reasoning 0"
-    return f"gpt-a at {rates} × {multiplier_ppm}"
+    return f"gpt-a at input 1000000 × {multiplier_ppm}"
 
 
 def on_every_account(sum_name: str, expected: int, found: int) -> list[Difference]:
