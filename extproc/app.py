@@ -1,6 +1,6 @@
 """The composition root: the only file that sees every part. One worker is one process with one socket.
 
-TOLLGATE_REDIS=URL python -m extproc.app --index 0 --config FOLDER --data FOLDER
+TOLLGATE_REDIS=URL python -m extproc.app --index 0 --data FOLDER
 """
 
 import argparse
@@ -20,11 +20,10 @@ import uvloop
 
 from extproc import envoy_admin
 from extproc.clock import now_ms
-from extproc.config.load import load
-from extproc.core.catalog import Catalog
 from extproc.core.learned import Learned
 from extproc.errors import TollgateError
 from extproc.settings import Settings, load_pepper, make_settings
+from extproc.snapshot import Current
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
 from extproc.store.learned import run_sharing
@@ -71,12 +70,12 @@ async def run_worker(settings: Settings, index: int) -> None:
     SIGTERM drains: Envoy is given time to notice and asks the other workers. SIGINT is for when Envoy has gone.
     """
     log = structlog.get_logger().bind(worker=index)
-    catalog = load(settings.config, settings.environment(), require_credentials=True).catalog
+    current = Current(settings.run, index)
     connection = Connection(settings.redis_url)
     ledger = RedisLedger(connection)
     learned = Learned()
     reports = Reports(ledger, learned, Spool(settings.data / "spool", index), now_ms)
-    service = Service(_admission(settings, catalog, connection, ledger, learned), reports, now_ms)
+    service = Service(_admission(settings, current, connection, ledger, learned), reports, now_ms)
     server = grpc.aio.server(options=OPTIONS)
     service.register(server)
     socket = settings.worker_socket(index)
@@ -87,14 +86,15 @@ async def run_worker(settings: Settings, index: int) -> None:
     replay = asyncio.create_task(reports.run())
     journal = asyncio.create_task(run_journal(_journal(settings), ledger, reports, now_ms))
     sharing = asyncio.create_task(run_sharing(connection, learned, now_ms))
-    log.info("worker_started", revision=catalog.revision)
+    following = asyncio.create_task(current.follow())
+    log.info("worker_started", revision=current.catalog.revision)
 
     told = await _told_to_stop()
     service.draining = True
     if told == signal.SIGTERM:
         await asyncio.sleep(NOTICE_SECONDS)
     await server.stop(GRACE_SECONDS)
-    for task in (sweeper, replay, journal, sharing):
+    for task in (sweeper, replay, journal, sharing, following):
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
@@ -104,10 +104,10 @@ async def run_worker(settings: Settings, index: int) -> None:
 
 
 def _admission(
-    settings: Settings, catalog: Catalog, connection: Connection, ledger: RedisLedger, learned: Learned
+    settings: Settings, current: Current, connection: Connection, ledger: RedisLedger, learned: Learned
 ) -> Admission:
     return Admission(
-        catalog=lambda: catalog,
+        catalog=lambda: current.catalog,
         keyring=RedisKeyring(connection),
         ledger=ledger,
         pepper=load_pepper(settings),
@@ -115,6 +115,7 @@ def _admission(
         draw=random.Random(),
         zone=ZoneInfo(settings.time_zone),
         learned=learned,
+        currency=settings.currency,
     )
 
 
@@ -136,12 +137,11 @@ def main() -> None:
     """Run one worker process; `tollgate up` and `tollgate serve` start these."""
     parser = argparse.ArgumentParser(prog="python -m extproc.app", description="One worker of the sidecar.")
     parser.add_argument("--index", type=int, required=True)
-    parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     args = parser.parse_args()
     configure_logging()
     try:
-        uvloop.run(run_worker(make_settings(args.config, args.data, os.environ["TOLLGATE_REDIS"]), args.index))
+        uvloop.run(run_worker(make_settings(Path(), args.data, os.environ["TOLLGATE_REDIS"]), args.index))
     except TollgateError as error:
         sys.exit(str(error))
 

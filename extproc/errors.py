@@ -6,6 +6,7 @@
     └── LedgerUnavailable       Redis did not answer; admission fails closed
 
 Every refusal reaches the caller in their own dialect (`extproc.dialects`), with the request id, and costs nothing.
+`UPSTREAM_SATURATED` and `NO_CHANNEL` are Envoy's to say, when a chain has ended; `envoy/envoy.yaml` words them alike.
 """
 
 from dataclasses import dataclass, replace
@@ -123,6 +124,20 @@ TOKENS_PER_MINUTE = Refusal(
     retry_after_seconds=1,
 )
 WALLET = Refusal(402, Family.BILLING, "insufficient_quota", "The account's balance is too low.", "billing_shortfall")
+UPSTREAM_SATURATED = Refusal(
+    429,
+    Family.RATE_LIMIT,
+    "upstream_saturated",
+    "The upstreams of this group are saturated. It is no limit of this key. Nothing was charged. Try again later.",
+    retry_after_seconds=2,
+)
+NO_CHANNEL = Refusal(
+    503,
+    Family.UNAVAILABLE,
+    "service_unavailable",
+    "No upstream could answer, or the gateway is not ready. Nothing was charged. Try again.",
+    retry_after_seconds=2,
+)
 LEDGER_AWAY = Refusal(
     503,
     Family.UNAVAILABLE,

@@ -9,6 +9,12 @@ REQUEST_ID_HEADER = "x-request-id"
 PUBLIC_REQUEST_ID_HEADER = "x-tollgate-request-id"
 """The same id, on every answer to the caller."""
 
+PUBLIC_CHANNEL_HEADER = "x-tollgate-channel"
+"""The channel that answered, or was the last to be asked, where its group shows it."""
+
+PUBLIC_COST_HEADER = "x-tollgate-cost"
+"""What the request costs, in USD, on answers to those whose price is known before the answer is there."""
+
 CREDENTIAL_HEADERS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
 """Where a caller may put a key, and what must never travel from one party to another."""
 
@@ -19,6 +25,9 @@ RATE_HEADERS = tuple(
     f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in ("limit", "remaining", "reset")
 )
 """What is left of a key's minute, on every answer to one that is limited, in OpenAI's words."""
+
+ANSWER_NAMESPACE = "tollgate.answer"
+"""Untyped metadata: what Envoy keeps of a vendor's answer that it replaces by its own."""
 
 CHAIN_NAMESPACE = "tollgate.chain"
 """Typed metadata: the `PriorityGroupsOverride` that Envoy's cluster specifier reads."""
@@ -37,7 +46,10 @@ META_LIMITS = "limits"
 META_DIALECT = "dialect"
 META_QUOTE = "quote"
 META_PATHS = "paths"
+META_SHOWN = "shown"
+META_COSTS = "costs"
 META_MODELS = "models"
+META_MODEL = "model"
 META_MODEL_START = "model_start"
 META_MODEL_END = "model_end"
 
@@ -50,7 +62,18 @@ UNSURE_DETAILS_PREFIX = DETAILS_PREFIX + "unsure_"
 SIDECAR_CLUSTER = "sidecar"
 NO_CHANNEL_CLUSTER = "no_channel"
 CHANNEL_CLUSTER_PREFIX = "channel_"
-"""A channel's Envoy cluster is this and its name: no channel can take the name of an internal cluster."""
+"""Begins the name of every channel's Envoy cluster: no channel can take the name of an internal cluster."""
+
+LIMITED_CLUSTER_PREFIX = "limited_"
+"""Of a channel that may have only so many requests under way: before the name of its cluster, the name of a second one,
+which counts them. Between the two is the gate."""
+
+GATE_LISTENER = "gate"
+GATE_HEADER = "x-tollgate-limited"
+"""Tells the gate which cluster a request goes to."""
+
+EDITION_MARK = "@"
+"""Stands in the name of a channel's cluster between the channel's name, which cannot hold it, and its edition."""
 
 
 def worker_socket(index: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import available_timezones
 
+from extproc.core.money import Currency
 from extproc.errors import ConfigError
 from extproc.names import worker_socket
 
@@ -15,7 +16,10 @@ MAX_SOCKET_PATH = 100
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The places and ports of one deployment on one machine, and when its months begin. Paths are absolute."""
+    """The places and ports of one deployment on one machine, when its months begin, and a currency beside USD.
+
+    Paths are absolute.
+    """
 
     config: Path
     data: Path
@@ -25,6 +29,7 @@ class Settings:
     demo_port: int = 9100
     workers: int = 2
     time_zone: str = "UTC"
+    currency: Currency | None = None
 
     @property
     def base_url(self) -> str:
@@ -75,7 +80,16 @@ def make_settings(
     time_zone = os.environ.get("TOLLGATE_TIME_ZONE", "UTC")
     if time_zone not in available_timezones():
         raise ConfigError(f"TOLLGATE_TIME_ZONE: there is no time zone {time_zone!r}; say, for example, Europe/Berlin")
-    return Settings(config.absolute(), folder, url, listen, port, demo_port, workers, time_zone)
+    return Settings(config.absolute(), folder, url, listen, port, demo_port, workers, time_zone, read_currency())
+
+
+def read_currency() -> Currency | None:
+    """What amounts are shown in beside USD, by `TOLLGATE_CURRENCY`. Raises `ConfigError`."""
+    text = os.environ.get("TOLLGATE_CURRENCY", "")
+    try:
+        return Currency.parse(text) if text else None
+    except ValueError as error:
+        raise ConfigError(f"TOLLGATE_CURRENCY: {error}") from None
 
 
 def embedded_redis_url(data: Path) -> str:

@@ -1,6 +1,8 @@
 """`tollgate up` and `tollgate serve`: every process of one machine, started in order and ended in order.
 
 Redis ─▶ demo vendor ─▶ workers ─▶ Envoy ─▶ ready          Ctrl-C: the same backwards, Envoy drained first
+
+From then on edits of the YAML go live (`extproc.reload`).
 """
 
 import asyncio
@@ -18,9 +20,10 @@ import structlog
 
 from extproc import envoy_admin
 from extproc.binaries import envoy_binary, redis_binary
-from extproc.compiler.install import write_run_folder
+from extproc.compiler.install import Installed, write_run_folder
 from extproc.config.load import Loaded, load
 from extproc.errors import ConfigError, LedgerUnavailable
+from extproc.reload import EnvoyClusters, Reload
 from extproc.settings import Settings
 from extproc.store.connection import Connection
 from extproc.store.durability import shortcomings
@@ -40,7 +43,8 @@ async def everything(settings: Settings, demo: bool) -> AsyncIterator[tuple[Load
         _require_free("127.0.0.1", settings.demo_port, "the demo vendor", "DEMO_PORT=…, or --demo-port")
     loaded = load(settings.config, settings.environment(), require_credentials=True)
     with _sole_user(settings.data), _fresh_run_folder(settings.run):
-        version = _write_run_folder(settings, loaded)
+        installed = _write_run_folder(settings, loaded)
+        reload = Reload(settings, loaded, installed, EnvoyClusters(settings.run))
         async with contextlib.AsyncExitStack() as stack:
             children = []
             if settings.embedded_redis:
@@ -55,7 +59,8 @@ async def everything(settings: Settings, demo: bool) -> AsyncIterator[tuple[Load
             envoy = await _start(stack, _envoy(settings))
             children.append(envoy)
             stack.push_async_callback(_drain, settings.run / "admin.sock")
-            await until(lambda: _envoy_serves(settings, version), "Envoy", children)
+            await until(lambda: _envoy_serves(settings, installed.version), "Envoy", children)
+            await stack.enter_async_context(_following(reload))
             yield replace(loaded, notes=[*loaded.notes, *await _redis_notes(settings)]), children
 
 
@@ -64,12 +69,13 @@ async def sidecar(settings: Settings) -> AsyncIterator[tuple[Loaded, Sequence[Ch
     """Run the workers alone, for an Envoy and a Redis that are run elsewhere; its files are in the run folder."""
     loaded = load(settings.config, settings.environment(), require_credentials=True)
     with _sole_user(settings.data):
-        _write_run_folder(settings, loaded)
+        reload = Reload(settings, loaded, _write_run_folder(settings, loaded), EnvoyClusters(settings.run))
         async with contextlib.AsyncExitStack() as stack:
             children = [
                 await _start(stack, _worker(settings, index, stop_signal=signal.SIGTERM))
                 for index in range(settings.workers)
             ]
+            await stack.enter_async_context(_following(reload))
             yield replace(loaded, notes=[*loaded.notes, *await _redis_notes(settings)]), children
 
 
@@ -126,12 +132,24 @@ def _fresh_run_folder(run: Path) -> Iterator[None]:
         shutil.rmtree(run, ignore_errors=True)
 
 
-def _write_run_folder(settings: Settings, loaded: Loaded) -> str:
-    """Write what Envoy reads; the version of the clusters that it should come to serve."""
+def _write_run_folder(settings: Settings, loaded: Loaded) -> Installed:
+    """Write what Envoy reads."""
     settings.run.mkdir(parents=True, mode=0o700, exist_ok=True)
     return write_run_folder(
         settings.run, loaded.catalog, workers=settings.workers, listen=settings.listen, port=settings.port
     )
+
+
+@contextlib.asynccontextmanager
+async def _following(reload: Reload) -> AsyncIterator[None]:
+    """Edits go live meanwhile."""
+    task = asyncio.create_task(reload.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def _start(stack: contextlib.AsyncExitStack, child: Child) -> Child:
@@ -163,8 +181,7 @@ def _demo_vendor(settings: Settings) -> Child:
 
 
 def _worker(settings: Settings, index: int, stop_signal: signal.Signals) -> Child:
-    command = [sys.executable, "-m", "extproc.app", "--index", str(index)]
-    command += ["--config", str(settings.config), "--data", str(settings.data)]
+    command = [sys.executable, "-m", "extproc.app", "--index", str(index), "--data", str(settings.data)]
     name = f"worker-{index}"
     environment = {**settings.environment(), "TOLLGATE_REDIS": settings.redis_url}  # anybody may list its arguments
     return Child(name, command, settings.logs / f"{name}.log", settings.run, environment, stop_signal)

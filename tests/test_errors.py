@@ -25,6 +25,8 @@ CONTRACT = {
     "REQUESTS_PER_MINUTE": (429, Family.RATE_LIMIT, "rate_limit_exceeded", "requests_per_minute_exceeded", None),
     "TOKENS_PER_MINUTE": (429, Family.RATE_LIMIT, "rate_limit_exceeded", "tokens_per_minute_exceeded", None),
     "WALLET": (402, Family.BILLING, "insufficient_quota", "billing_shortfall", None),
+    "UPSTREAM_SATURATED": (429, Family.RATE_LIMIT, "upstream_saturated", None, None),
+    "NO_CHANNEL": (503, Family.UNAVAILABLE, "service_unavailable", None, None),
     "LEDGER_AWAY": (503, Family.UNAVAILABLE, "service_unavailable", "ledger_unavailable", None),
     "INTERNAL": (500, Family.INTERNAL, "internal_error", None, None),
 }
@@ -54,7 +56,8 @@ def test_a_refusal_has_the_status_of_its_family(refusal: Refusal) -> None:
 
 def test_only_what_passes_by_itself_says_when_to_try_again() -> None:
     """A `Retry-After` on an empty wallet or a wrong key would set off retries that cannot succeed."""
-    passing = ["CONCURRENCY", "REQUESTS_PER_MINUTE", "TOKENS_PER_MINUTE", "LEDGER_AWAY"]
+    passing = ["CONCURRENCY", "REQUESTS_PER_MINUTE", "TOKENS_PER_MINUTE"]
+    passing += ["UPSTREAM_SATURATED", "NO_CHANNEL", "LEDGER_AWAY"]
     assert [name for name, r in REFUSALS.items() if r.retry_after_seconds is not None] == passing
 
 

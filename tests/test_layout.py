@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "errors": set(),
     "names": set(),
 }
-FREE = {"app", "cli", "demo", "envoy_admin", "settings", "supervisor", "up", "__main__"}
+FREE = {"app", "cli", "demo", "envoy_admin", "reload", "settings", "snapshot", "status", "supervisor", "up", "__main__"}
 LEAF = {"errors", "names"}
 """What any other module may import: one that puts parts together belongs to `FREE`."""
 

@@ -9,7 +9,7 @@ import yaml
 from extproc import names
 from extproc.compiler.bootstrap import render_bootstrap
 from extproc.core.catalog import Dialect
-from extproc.core.chain import MAX_ATTEMPTS
+from extproc.core.chain import MAX_ATTEMPTS, MAX_TRY_SECONDS
 from extproc.core.ledger import HOLD_MS
 
 Config = dict[str, Any]
@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).parents[1]
 TEXT = (REPOSITORY / "envoy" / "envoy.yaml").read_text()
 BOOTSTRAP: Config = yaml.safe_load(render_bootstrap(TEXT, {"TOLLGATE_LISTEN": "::", "TOLLGATE_PORT": "1"}))
 LISTENER: Config = BOOTSTRAP["static_resources"]["listeners"][0]
+GATE: Config = BOOTSTRAP["static_resources"]["listeners"][1]
 HTTP: Config = LISTENER["filter_chains"][0]["filters"][0]["typed_config"]
 VHOST: Config = HTTP["route_config"]["virtual_hosts"][0]
 ROUTE: Config = VHOST["routes"][-1]["route"]
@@ -52,6 +53,7 @@ def test_timeouts_are_nested() -> None:
     """An attempt ends before the stream counts as idle, and that before the whole request ends."""
     attempt = _seconds(ROUTE["retry_policy"]["per_try_timeout"])
     idle = _seconds(HTTP["stream_idle_timeout"])
+    assert attempt == MAX_TRY_SECONDS
     assert 0 < attempt < idle < _seconds(ROUTE["max_stream_duration"]["max_stream_duration"])
     assert _seconds(ROUTE["timeout"]) == 0
 
@@ -88,7 +90,8 @@ def test_settle_is_told_the_decision_and_the_usage() -> None:
 
 def test_nothing_that_holds_an_answer_stands_before_usage() -> None:
     """The trailers that `usage` adds are lost in a filter that holds the answer, and the answer never ends."""
-    assert list(FILTERS) == ["admit", "settle", "usage", "lift_json", "lift_sse", "router"]
+    below_usage = ["lift_json", "lift_sse", "exhausted", "retry_after"]
+    assert list(FILTERS) == ["admit", "settle", "usage", *below_usage, "router"]
     assert FILTERS["settle"]["observability_mode"] is True
     assert FILTERS["admit"]["processing_mode"]["response_header_mode"] == "SKIP"
 
@@ -108,10 +111,58 @@ def test_every_answer_carries_the_request_id() -> None:
 
 def test_an_answer_tells_the_limits_of_the_key_and_not_of_the_operator() -> None:
     """What a vendor says of its own limits is removed; what admit said of the key's is added, if it said anything."""
-    assert VHOST["response_headers_to_remove"] == list(names.RATE_HEADERS)
+    assert VHOST["response_headers_to_remove"] == [
+        *names.RATE_HEADERS,
+        names.PUBLIC_CHANNEL_HEADER,
+        names.PUBLIC_COST_HEADER,
+    ]
     added = {each["header"]["key"]: each["header"]["value"] for each in VHOST["response_headers_to_add"]}
     for name in names.RATE_HEADERS:
         assert added[name] == f"%DYNAMIC_METADATA({names.METADATA_NAMESPACE}:{names.META_LIMITS}:{name})%"
+
+
+def test_envoys_own_answers_tell_the_limits_of_the_key_too() -> None:
+    """What is added to vendors' answers, but for the channel, is added to those that Envoy words."""
+    told = [each for each in VHOST["response_headers_to_add"] if each["header"]["key"] in names.RATE_HEADERS]
+    for mapper in MAPPERS[1:]:
+        assert [each for each in told if each not in mapper["headers_to_add"]] == []
+
+
+def test_what_depends_on_the_channel_that_answered_is_read_where_admit_writes_it() -> None:
+    """The headers' names, and where admit writes which of the chain's channels may be told, and what each costs."""
+    added = (each["header"] for each in VHOST["response_headers_to_add"])
+    told = {header["key"]: header["value"] for header in added if "CEL" in header["value"]}
+    read = {names.PUBLIC_CHANNEL_HEADER: names.META_SHOWN, names.PUBLIC_COST_HEADER: names.META_COSTS}
+    assert told.keys() == read.keys()
+    for header, name in read.items():
+        assert f"metadata.filter_metadata['{names.METADATA_NAMESPACE}']['{name}'][xds.cluster_name]" in told[header]
+
+
+def test_only_the_end_of_a_chain_is_saturation() -> None:
+    """What admit has let through has a quote; its own refusals have none, and pass as they are."""
+    matcher = FILTERS["exhausted"]["custom_response_matcher"]
+    (held,) = [each for each in _find(matcher, "typed_config") if "path" in each]
+    assert (held["filter"], held["path"]) == (names.METADATA_NAMESPACE, [{"key": names.META_QUOTE}])
+    saturated = f"'{names.META_QUOTE}' in metadata.filter_metadata['{names.METADATA_NAMESPACE}']"
+    for mapper in MAPPERS[1:]:
+        assert str(mapper["body_format_override"]).count(saturated) == 2
+
+
+def test_the_retry_after_of_a_vendor_is_kept() -> None:
+    """The one filter writes it where the mappers of Envoy's own answers look for it."""
+    (rule,) = FILTERS["retry_after"]["response_rules"]
+    kept = rule["on_header_present"]
+    assert kept["metadata_namespace"] == names.ANSWER_NAMESPACE
+    for mapper in MAPPERS[1:]:
+        assert f"['{names.ANSWER_NAMESPACE}']['{kept['key']}']" in str(mapper["headers_to_add"])
+
+
+def test_the_gate_sends_a_request_where_its_channel_says() -> None:
+    """The listener and the header that tells the cluster are those that the channels' clusters name."""
+    assert GATE["name"] == names.GATE_LISTENER
+    assert _find(GATE, "cluster_header") == [names.GATE_HEADER]
+    ((removed, _),) = _find(GATE, "request_headers_to_remove")
+    assert removed == names.GATE_HEADER
 
 
 def test_a_caller_cannot_choose_what_is_ours() -> None:
@@ -150,5 +201,14 @@ def test_the_lua_reads_what_admit_writes() -> None:
     """The script spells the namespace and the keys of admit's metadata."""
     lua = (REPOSITORY / "extproc" / "compiler" / "channel.lua").read_text()
     assert f':get("{names.METADATA_NAMESPACE}")' in lua
-    for key in (names.META_PATHS, names.META_MODELS, names.META_MODEL_START, names.META_MODEL_END):
+    keys = (names.META_PATHS, names.META_MODELS, names.META_MODEL, names.META_MODEL_START, names.META_MODEL_END)
+    for key in keys:
         assert f'meta["{key}"]' in lua
+
+
+def test_the_lua_knows_where_an_answer_is_held() -> None:
+    """A route has the mark exactly if `lift_json` is on, for then a length set too early would cut the answer."""
+    routes = [route for route in VHOST["routes"] if "route" in route]
+    held = [bool(_find(route.get("metadata", {}), "path_and_model")) for route in routes]
+    assert held == ["lift_json" not in route["typed_per_filter_config"] for route in routes]
+    assert True in held

@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 import typer
 
 from extproc.cli import options
-from extproc.cli.printing import console, print_json, print_table
+from extproc.cli.printing import console, money, print_json, print_table
 from extproc.cli.store import with_redis
 from extproc.clock import now_ms
 from extproc.core import identity
 from extproc.core.identity import KeyRecord
 from extproc.core.ledger import UNLIMITED, Account, AccountKind, Balance, EntryResult, Outcome
-from extproc.core.money import MAX_ACCOUNT_NANO, format_usd, parse_usd
+from extproc.core.money import MAX_ACCOUNT_NANO, parse_usd
 from extproc.errors import TollgateError
 from extproc.settings import Settings
 from extproc.store.connection import Connection
@@ -33,7 +33,7 @@ def amount(text: str, least: int) -> int:
     except ValueError as error:
         raise TollgateError(str(error)) from None
     if not least <= nano <= MAX_ACCOUNT_NANO:
-        raise TollgateError(f"{text} is not between {format_usd(least)} and {format_usd(MAX_ACCOUNT_NANO)}")
+        raise TollgateError(f"{text} is not between {money(least)} and {money(MAX_ACCOUNT_NANO)}")
     return nano
 
 
@@ -51,7 +51,7 @@ def top_up(
     """Put money into a wallet, once per reference."""
     nano, paid_by = amount(usd, least=1), reference or _new_reference()
     result = _enter(owner, data, redis, lambda ledger: ledger.top_up(owner, nano, paid_by, now_ms()))
-    _print_entry(owner, f"{format_usd(nano)} for {owner}", paid_by, result, json)
+    _print_entry(owner, f"{money(nano)} for {owner}", paid_by, result, json)
 
 
 @app.command("refund")
@@ -71,7 +71,7 @@ def refund(
     nano, reason = amount(usd, least=1), _said(reason)
     known_as = reference or (f"refund-{request}" if request else _new_reference())
     result = _enter(owner, data, redis, lambda ledger: ledger.refund(owner, nano, reason, known_as, now_ms(), request))
-    _print_entry(owner, f"{format_usd(nano)} back to {owner}", known_as, result, json)
+    _print_entry(owner, f"{money(nano)} back to {owner}", known_as, result, json)
 
 
 @app.command("adjust", context_settings={"ignore_unknown_options": True})
@@ -91,7 +91,7 @@ def adjust(
     if nano == 0:
         raise TollgateError("an adjustment of 0 would change nothing")
     result = _enter(owner, data, redis, lambda ledger: ledger.adjust(owner, nano, reason, known_as, now_ms()))
-    _print_entry(owner, f"{format_usd(nano)} for {owner}", known_as, result, json)
+    _print_entry(owner, f"{money(nano)} for {owner}", known_as, result, json)
 
 
 @app.command("limit")
@@ -154,8 +154,8 @@ def show(
             "account": account.kind.value.replace("_", " "),
             "name": label,
             "balance": _money(balance.available_nano),
-            "held": format_usd(balance.held_nano),
-            "used": format_usd(balance.used_nano),
+            "held": money(balance.held_nano),
+            "used": money(balance.used_nano),
             "limit": _money(balance.limit_nano if balance.available_nano is not None else None),
         }
         for account, label, balance in found
@@ -175,9 +175,9 @@ def _enter(
 
     result = with_redis(data, redis, work)
     if result.outcome is Outcome.OVER_MAXIMUM:
-        raise TollgateError(f"a wallet takes {format_usd(MAX_ACCOUNT_NANO)} at most; nothing was changed")
+        raise TollgateError(f"a wallet takes {money(MAX_ACCOUNT_NANO)} at most; nothing was changed")
     if result.outcome is Outcome.BELOW_ZERO:
-        put_in = format_usd(result.limit_nano)
+        put_in = money(result.limit_nano)
         raise TollgateError(f"only {put_in} were ever put in, and no more can be taken out; nothing was changed")
     return result
 
@@ -214,7 +214,7 @@ def _accounts_of(owner: str, records: Sequence[KeyRecord], month: str) -> dict[A
 
 
 def _money(nano: int | None) -> str:
-    return "no limit" if nano is None else format_usd(nano)
+    return "no limit" if nano is None else money(nano)
 
 
 def _shown(account: Account, balance: Balance) -> dict[str, object]:

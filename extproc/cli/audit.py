@@ -5,11 +5,10 @@ from pathlib import Path
 import typer
 
 from extproc.cli import options
-from extproc.cli.printing import console, print_json, print_table
+from extproc.cli.printing import console, money, print_json, print_table
 from extproc.cli.store import with_redis
 from extproc.config.history import History
 from extproc.core.audit import Prices
-from extproc.core.money import format_usd
 from extproc.dialects.routes import OPERATIONS
 from extproc.store import audit as store
 from extproc.store.audit import Audited
@@ -41,9 +40,9 @@ def _print(audited: Audited, config: Path) -> None:
         "accounts": str(audited.accounts),
         "live holds": str(audited.holds),
         "records": str(audited.records),
-        "limit": format_usd(audited.put_in_nano),
-        "held": format_usd(audited.held_nano),
-        "used": format_usd(audited.used_nano),
+        "limit": money(audited.put_in_nano),
+        "held": money(audited.held_nano),
+        "used": money(audited.used_nano),
     }
     print_table([row], "")
     for difference in audited.differences:

@@ -10,13 +10,12 @@ import typer
 
 from extproc.cli import options
 from extproc.cli.accounts import amount
-from extproc.cli.printing import console, print_json, print_table
+from extproc.cli.printing import console, money, print_json, print_table
 from extproc.cli.store import with_redis
 from extproc.config.load import load
 from extproc.core import identity
 from extproc.core.identity import KeyRecord
 from extproc.core.ledger import DEFAULT_MAX_LIVE
-from extproc.core.money import format_usd
 from extproc.errors import ConfigError, TollgateError
 from extproc.settings import Settings, load_pepper
 from extproc.store.connection import Connection
@@ -40,6 +39,7 @@ def create(
     concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = DEFAULT_MAX_LIVE,
     requests_per_minute: Annotated[int | None, typer.Option(min=0, help=_PER_MINUTE)] = None,
     tokens_per_minute: Annotated[int | None, typer.Option(min=0, help=_PER_MINUTE)] = None,
+    discount: options.Discount = "1",
     expires_days: Annotated[int, typer.Option(min=0, help="Days until the key expires, 0 for never.")] = 0,
     config: options.Config = options.CONFIG,
     data: options.Data = options.DATA,
@@ -67,6 +67,7 @@ def create(
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
         expires_ms=int(expiry.timestamp() * 1000) if expires_days else 0,
+        discount_ppm=options.factor(discount),
     )
 
     async def work(connection: Connection, settings: Settings) -> None:
@@ -100,8 +101,8 @@ def list_keys(
             "group": " → ".join(record.groups),
             "name": record.name,
             "team": "/".join(filter(None, (record.team, record.member))),
-            "cap": format_usd(record.cap_nano) if record.cap_nano else "none",
-            "monthly": format_usd(record.month_limit_nano) if record.month_limit_nano else "none",
+            "cap": money(record.cap_nano) if record.cap_nano else "none",
+            "monthly": money(record.month_limit_nano) if record.month_limit_nano else "none",
             "status": record.status.value,
         }
         for record in found
@@ -149,6 +150,7 @@ def _shown(record: KeyRecord) -> dict[str, object]:
         "requests_per_minute": record.requests_per_minute,
         "tokens_per_minute": record.tokens_per_minute,
         "expires_ms": record.expires_ms,
+        "discount_ppm": record.discount_ppm,
         "status": record.status.value,
         "revision": record.revision,
     }

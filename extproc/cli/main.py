@@ -2,7 +2,7 @@
 
 import typer
 
-from extproc.cli import accounts, audit, configuration, keys, processes, trace
+from extproc.cli import accounts, audit, configuration, keys, price, processes, reprice, schema, status, trace
 
 app = typer.Typer(
     name="tollgate",
@@ -13,8 +13,12 @@ app = typer.Typer(
 )
 app.command("up")(processes.up)
 app.command("serve")(processes.serve)
+app.command("status")(status.status)
 app.command("check")(configuration.check)
 app.command("render")(configuration.render)
+app.command("schema")(schema.schema)
+app.command("price")(price.price)
+app.command("reprice")(reprice.reprice_command)
 app.command("audit")(audit.audit)
 app.command("trace")(trace.trace)
 app.add_typer(keys.app, name="keys")

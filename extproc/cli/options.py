@@ -1,9 +1,13 @@
 """The options that several commands share, each with its environment variable."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from extproc.core.pricing import ONE
+from extproc.errors import TollgateError
 
 Config = Annotated[
     Path, typer.Option("--config", envvar="TOLLGATE_CONFIG", help="Folder of the YAML.", show_default=True)
@@ -25,7 +29,19 @@ DemoPort = Annotated[
     int, typer.Option("--demo-port", envvar="TOLLGATE_DEMO_PORT", min=1, max=65535, help="Port of the demo vendor.")
 ]
 Workers = Annotated[int, typer.Option("--workers", envvar="TOLLGATE_WORKERS", min=1, max=64, help="Sidecar processes.")]
+Discount = Annotated[str, typer.Option(help="What the owner pays of every price: 0.9 is ten percent off.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 CONFIG = Path("config")
 DATA = Path(".data")
+
+
+def factor(text: str) -> int:
+    """A factor on the command line, such as 0.9, in millionths. Raises `TollgateError` unless it is in (0, 1]."""
+    try:
+        ppm = Fraction(text.strip()) * ONE
+    except (ValueError, ZeroDivisionError):
+        raise TollgateError(f"{text!r} is not a factor, such as 0.9") from None
+    if not 0 < ppm <= ONE or ppm.denominator != 1:
+        raise TollgateError(f"{text} is not above 0 and at most 1, with six decimals at most")
+    return int(ppm)

@@ -6,9 +6,21 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from extproc.core.money import format_usd
+from extproc.settings import read_currency
+
 console = Console(highlight=False, soft_wrap=True)
 
 MAX_WIDTH = 10_000
+
+_NUMBERS = {"balance", "held", "used", "limit", "cap", "count", "nano", "USD", "charged", "recomputed"}
+"""The columns whose numbers stand below one another."""
+
+
+def money(nano: int) -> str:
+    """An amount for a person: in USD, and beside it in the deployment's currency, if it has one."""
+    currency = read_currency()
+    return currency.beside(nano) if currency else format_usd(nano)
 
 
 def print_json(value: object) -> None:
@@ -23,7 +35,7 @@ def print_table(rows: Sequence[Mapping[str, str]], empty: str) -> None:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in rows[0]:
-        table.add_column(column, justify="right" if column in ("balance", "held", "used", "limit", "cap") else "left")
+        table.add_column(column, justify="right" if column in _NUMBERS else "left")
     for row in rows:
         table.add_row(*row.values())
     # wider than the terminal rather than cut: an id that is cut is of no use

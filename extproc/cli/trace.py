@@ -9,11 +9,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from extproc.cli import options
-from extproc.cli.printing import console, print_json
+from extproc.cli.printing import console, money, print_json
 from extproc.cli.store import with_redis
 from extproc.clock import now_ms
 from extproc.core.ledger import Account, UsageEntry
-from extproc.core.money import format_usd
 from extproc.core.pricing import ONE, Rates
 from extproc.core.quote import Quote
 from extproc.core.record import UsageRecord
@@ -50,13 +49,13 @@ def _tree(found: Trace) -> Tree:
     if found.record is not None:
         _add_record(root, found.record)
     for refund in found.refunds:
-        root.add(_line(_time(refund.at_ms), "refunded", format_usd(refund.amount_nano), f"({refund.reason})"))
+        root.add(_line(_time(refund.at_ms), "refunded", money(refund.amount_nano), f"({refund.reason})"))
     return root
 
 
 def _add_hold(root: Tree, found: Trace, quote: Quote) -> None:
     age = (now_ms() - quote.held_ms) / 1000
-    hold = root.add(_line(_time(quote.held_ms), "held", format_usd(found.held_nano), f"{age:.1f} s ago"))
+    hold = root.add(_line(_time(quote.held_ms), "held", money(found.held_nano), f"{age:.1f} s ago"))
     hold.add(_line("deadline", _time(found.deadline_ms or quote.deadline_ms)))
     hold.add(_line("key", quote.key_prefix + "…", quote.key_id))
     hold.add(_line("group", quote.group, "model", quote.model, quote.operation, "revision", quote.revision))
@@ -68,7 +67,7 @@ def _add_hold(root: Tree, found: Trace, quote: Quote) -> None:
 
 
 def _add_record(root: Tree, record: UsageRecord) -> None:
-    final = root.add(_line("record", str(record.status), record.usage_source, format_usd(record.cost_nano)))
+    final = root.add(_line("record", str(record.status), record.usage_source, money(record.cost_nano)))
     final.add(_line("key", record.key_prefix + "…", record.key_id))
     final.add(_line("group", record.group, "model", record.model, record.operation, "revision", record.revision))
     final.add(
@@ -83,7 +82,7 @@ def _add_record(root: Tree, record: UsageRecord) -> None:
             *([f"× {record.discount_ppm / ONE:g}"] * (record.discount_ppm != ONE)),
         )
         final.add(_line("rates", _rates(record.rates), *times))
-    final.add(_line("held", format_usd(record.hold_nano), "at", _time(record.time_ms)))
+    final.add(_line("held", money(record.hold_nano), "at", _time(record.time_ms)))
     final.add(_line(f"first byte {_duration(record.first_byte_ms)}, in all {_duration(record.duration_ms)}"))
     _add_accounts(final, record.accounts)
 
@@ -94,16 +93,16 @@ def _add_accounts(tree: Tree, accounts: tuple[Account, ...]) -> None:
 
 def _reported(entry: UsageEntry) -> str:
     late = " late" if entry.late else ""
-    return f"{entry.reporter} reported {entry.state.name.lower()}{late}, {format_usd(entry.cost_nano)}"
+    return f"{entry.reporter} reported {entry.state.name.lower()}{late}, {money(entry.cost_nano)}"
 
 
 def _rates(rates: Rates) -> str:
     """Rates are in nano-USD per million tokens, which is printed as USD per million; what costs nothing is left out."""
     special = ("call", "unit")
     by_tokens = [(name, rate) for name, rate in msgspec.to_builtins(rates).items() if rate and name not in special]
-    told = [f"{name} {format_usd(rate)} per million" for name, rate in by_tokens]
-    told += [f"call {format_usd(rates.call)}"] * bool(rates.call)
-    told += [f"{rates.unit.kind} {format_usd(rates.unit.nano)}"] if rates.unit else []
+    told = [f"{name} {money(rate)} per million" for name, rate in by_tokens]
+    told += [f"call {money(rates.call)}"] * bool(rates.call)
+    told += [f"{rates.unit.kind} {money(rates.unit.nano)}"] if rates.unit else []
     return ", ".join(told) or "free"
 
 

@@ -1,12 +1,18 @@
--- One channel's words for a request: its path, and its own name for the model. An upstream filter of every channel.
+-- One channel's words: the path and its own name for the model in a request, the caller's name in the answer. An upstream
+-- filter of every channel.
 --
 -- It runs once per attempt, on request headers that all attempts share: what the last channel wrote is still in them.
 -- So everything is set from admit's metadata, nothing is taken over. The body is not shared: each attempt gets the one
 -- that admit forwarded, and the offsets count in that.
 --
---     metadata "tollgate"    paths = {[channel] = "/v1/…"}     models = {[channel] = "the vendor's name"}, or absent
---                            model_start, model_end            the name in the body: first byte, and the one after the last
---     filter context         channel                           credential_header, for a channel that has a credential
+--     metadata "tollgate"    paths = {[channel] = "/v1/…"}
+--                            models = {[channel] = the vendor's name, where it is another} and model = the caller's; or absent
+--                            model_start, model_end            the name in the body: first byte, and the one after the last;
+--                                                              absent where it is in the path alone
+--     filter context         channel, dialect                  credential_header, for a channel that has a credential
+--     route metadata         held                              a filter nearer the caller waits for the whole of a JSON answer
+--
+-- All names are JSON strings, with their quotes.
 --
 -- Where a script fails, Envoy passes the request on as it is: the caller's path with our credential, whatever it costs.
 -- So what can fail is done first, under pcall, and what is missing is refused. Such a refusal is final: no next channel.
@@ -17,6 +23,8 @@ local function read_plan(handle)
   local plan = { path = meta["paths"][context:get("channel")] }
   if meta["models"] then
     plan.model = meta["models"][context:get("channel")]
+  end
+  if meta["model_end"] then
     plan.before, plan.after = meta["model_start"] + 0, meta["model_end"] + 1
   end
   local credential = context:get("credential_header")
@@ -40,7 +48,109 @@ function envoy_on_request(handle)
   local body = handle:body()
   if body then
     local all = body:getBytes(0, body:length())
-    local model = plan.model or all:sub(plan.before + 1, plan.after - 1)
+    local model = all:sub(plan.before + 1, plan.after - 1)
+    if plan.model then
+      model = model:sub(1, 1) == '"' and plan.model or plan.model:sub(2, -2)   -- a form has it without quotes
+    end
     body:setBytes(all:sub(1, plan.before) .. model .. all:sub(plan.after))   -- also sets content-length, which may be the last channel's
+  end
+end
+
+-- Numbers of a JSON answer that Envoy's own reader of usage leaves out, for the same metadata that lift_sse writes. Where they
+-- are told they stand near the end, so the end of what has passed is looked at together with each chunk. In text the quotes
+-- have backslashes before them, and what a Claude gives to a tool comes before the usage: the last one counts.
+
+local UNREAD = {
+  cache_hit = '"prompt_cache_hit_tokens"%s*:%s*(%d+)',
+  cache_miss = '"prompt_cache_miss_tokens"%s*:%s*(%d+)',
+  cache_write_5m = '"ephemeral_5m_input_tokens"%s*:%s*(%d+)',
+  cache_write_1h = '"ephemeral_1h_input_tokens"%s*:%s*(%d+)',
+  input_audio = '"prompt_tokens_details"%s*:%s*{[^{}]*"audio_tokens"%s*:%s*(%d+)',
+  output_audio = '"completion_tokens_details"%s*:%s*{[^{}]*"audio_tokens"%s*:%s*(%d+)',
+}
+local TAIL_BYTES = 2048
+
+local function lift(handle, text)
+  for name, pattern in pairs(UNREAD) do
+    for number in text:gmatch(pattern) do
+      handle:streamInfo():dynamicMetadata():set("tollgate.usage", name, tonumber(number))
+    end
+  end
+  return text:sub(-TAIL_BYTES)
+end
+
+-- The names in an answer. Nothing waits for it: each chunk is passed on as it comes, so a name that stands in two chunks
+-- stays the vendor's. A changed chunk sets content-length to its own, too late to matter; but where a filter still holds the
+-- headers it would cut the answer, so there all of it is changed at once, as it is waited for anyway.
+--
+-- Only as the value of this key is it a name, and only with what a vendor adds to it ("-2026-01-31") is it still that name.
+-- Elsewhere in an answer is text, where a quote has a backslash before it; but what a Claude gives to a tool is JSON too, so
+-- there the first name counts, which comes before all content.
+
+local function read_names(handle)
+  local meta = handle:streamInfo():dynamicMetadata():get("tollgate")
+  local vendor = meta and meta["models"] and meta["models"][handle:filterContext():get("channel")]
+  if not vendor then
+    return nil
+  end
+  local dialect = handle:filterContext():get("dialect")
+  return {
+    key = dialect == "gemini" and '"modelVersion"' or '"model"',
+    value = "^(%s*:%s*)" .. vendor:sub(1, -2):gsub("%p", "%%%0") .. '[^"\\]*"',
+    public = meta["model"],
+    once = dialect == "anthropic",
+  }
+end
+
+-- Put the caller's name in place of the vendor's; true when there can be no other.
+local function rename(chunk, names)
+  local text = chunk:getBytes(0, chunk:length())
+  local parts, rest = {}, 1
+  local _, key_end = text:find(names.key, 1, true)
+  while key_end do
+    local _, value_end, colon = text:find(names.value, key_end + 1)
+    if value_end then
+      parts[#parts + 1] = text:sub(rest, key_end) .. colon .. names.public
+      rest = value_end + 1
+      if names.once then
+        break
+      end
+    end
+    _, key_end = text:find(names.key, (value_end or key_end) + 1, true)
+  end
+  if rest > 1 then
+    chunk:setBytes(table.concat(parts) .. text:sub(rest))
+  end
+  return names.once and rest > 1
+end
+
+function envoy_on_response(handle)
+  if handle:headers():get(":status"):sub(1, 1) ~= "2" then
+    return
+  end
+  local kind = handle:headers():get("content-type") or ""
+  local json = kind:find("application/json", 1, true) == 1
+  local names = (json or kind:find("text/event-stream", 1, true) == 1) and read_names(handle) or nil
+  if json and handle:metadata():get("held") then
+    local body = names and handle:body()
+    if body then
+      rename(body, names)
+    end
+    return
+  end
+  if names then
+    handle:headers():remove("content-length")
+  elseif not json then
+    return
+  end
+  local tail = ""
+  for chunk in handle:bodyChunks() do
+    tail = json and lift(handle, tail .. chunk:getBytes(0, chunk:length()))
+    if names and rename(chunk, names) then
+      names = nil
+    end
+    if not names and not json then
+      return
+    end
   end
 end

@@ -17,6 +17,9 @@ from envoy_data_plane.envoy.config.core.v3 import (
     ApiVersion,
     ConfigSource,
     DataSource,
+    HeaderValue,
+    HeaderValueOption,
+    HeaderValueOptionHeaderAppendAction,
     PathConfigSource,
     TypedExtensionConfig,
     WatchedDirectory,
@@ -34,7 +37,7 @@ from envoy_data_plane.google.protobuf import Any as AnyMessage
 from extproc.compiler.discovery import Json, as_json, discovery_file, pack
 from extproc.core.catalog import Catalog, Channel, Dialect, SecretRef
 from extproc.errors import ConfigError
-from extproc.names import CREDENTIAL_HEADERS
+from extproc.names import CREDENTIAL_HEADERS, GATE_HEADER
 
 CREDENTIAL_SHAPE: Final = {
     Dialect.OPENAI: ("authorization", "Bearer "),
@@ -63,7 +66,7 @@ def upstream_filters(channel: Channel) -> list[Json]:
     """The `http_filters` of one channel's cluster, in order."""
     credential = [_filter("credential", pack(_inject(channel)))] if channel.credential else []
     return [
-        _filter("clean", pack(_clean())),
+        _filter("clean", pack(_clean(channel))),
         *credential,
         _path_and_model(channel),
         _filter("upstream_codec", pack(UpstreamCodec())),
@@ -74,19 +77,31 @@ def compile_secrets(catalog: Catalog) -> dict[str, str]:
     """The files for SDS by name: each says where a channel's credential is, so that it never passes through Python."""
     channels = (catalog.channels[name] for name in sorted(catalog.channels))
     return {
-        _secret_file(channel): discovery_file(catalog.revision, [_secret(channel.name, channel.credential)])
+        secret_file(channel.cluster): discovery_file(channel.name, [_secret(channel.name, channel.credential)])
         for channel in channels
         if channel.credential
     }
+
+
+def secret_file(cluster: str) -> str:
+    """The name of the file that says where the credential of a cluster is."""
+    return f"{cluster}.json"
 
 
 def _filter(name: str, config: AnyMessage) -> Json:
     return as_json(HttpFilter(name=name, typed_config=config))
 
 
-def _clean() -> HeaderMutation:
+def _clean(channel: Channel) -> HeaderMutation:
     named = [Change(remove=header) for header in (*CREDENTIAL_HEADERS, *CALLERS_OWN)]
-    return HeaderMutation(mutations=Mutations(request_mutations=[*named, *_ours(OUR_PREFIXES)]))
+    gate = [_to_the_gate(limited) for limited in channel.clusters[1:]]
+    return HeaderMutation(mutations=Mutations(request_mutations=[*named, *_ours(OUR_PREFIXES), *gate]))
+
+
+def _to_the_gate(cluster: str) -> Change:
+    header = HeaderValue(key=GATE_HEADER, value=cluster)
+    action = HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
+    return Change(append=HeaderValueOption(header=header, append_action=action))
 
 
 def _ours(prefixes: Iterable[str]) -> list[Change]:
@@ -100,7 +115,7 @@ def _inject(channel: Channel) -> CredentialInjector:
     """
     header, prefix = CREDENTIAL_SHAPE[channel.dialect]
     source = PathConfigSource(
-        path=f"secrets/{_secret_file(channel)}", watched_directory=WatchedDirectory(path="secrets")
+        path=f"secrets/{secret_file(channel.cluster)}", watched_directory=WatchedDirectory(path="secrets")
     )
     generic = Generic(
         header=header,
@@ -118,16 +133,12 @@ def _inject(channel: Channel) -> CredentialInjector:
 
 
 def _path_and_model(channel: Channel) -> Json:
-    context = {"channel": channel.name}
+    context = {"channel": channel.name, "dialect": channel.dialect.value}
     if channel.credential:
         context["credential_header"] = CREDENTIAL_SHAPE[channel.dialect][0]
     document = _filter("path_and_model", pack(Lua(default_source_code=DataSource(inline_string=_LUA))))
     document["typed_config"]["filter_context"] = context  # a field that envoy-data-plane 2.2.0 does not have
     return document
-
-
-def _secret_file(channel: Channel) -> str:
-    return f"{channel.name}.yaml"
 
 
 def _secret(name: str, reference: SecretRef) -> Json:

@@ -1,13 +1,20 @@
-"""Catalog → Envoy clusters: one per channel. Its upstream filters are in `channel_filters`.
+"""Catalog → Envoy clusters: one per channel, two where its requests are limited. Its filters are in `channel_filters`.
 
 A cluster without a usable host ends the chain: Envoy answers 503 at once and never asks the next channel (seen on
 1.40.0 for a name that does not resolve, and for a host that outlier detection has ejected). So each cluster has a
 second endpoint, used when the first has no host left, that refuses: a connect failure moves on to the next channel.
+
+A request above a cluster's limit is refused for good, too. So a limited channel has two clusters:
+
+    channel_x, which has its filters ─▶ the gate, a listener in envoy.yaml ─▶ limited_channel_x, which counts ─▶ vendor
 """
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,6 +28,7 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
 from envoy_data_plane.envoy.config.core.v3 import (
     Address,
     DataSource,
+    EnvoyInternalAddress,
     Http1ProtocolOptions,
     Http2ProtocolOptions,
     SocketAddress,
@@ -51,7 +59,7 @@ from extproc.compiler.channel_filters import upstream_filters
 from extproc.compiler.discovery import Json, as_json, discovery_file, pack
 from extproc.core.catalog import Catalog, Channel
 from extproc.errors import ConfigError
-from extproc.names import CHANNEL_CLUSTER_PREFIX
+from extproc.names import CHANNEL_CLUSTER_PREFIX, GATE_LISTENER, LIMITED_CLUSTER_PREFIX
 
 CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
 CONNECT_TIMEOUT: Final = timedelta(seconds=5)
@@ -60,6 +68,8 @@ IDLE_TIMEOUT: Final = timedelta(seconds=30)
 
 DNS_REFRESH: Final = timedelta(seconds=30)
 REFUSING: Final = ("127.0.0.1", 1)
+
+_PROTOCOL: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 _ALL_HEALTHY: Final = 100_000
 """Percent. By default Envoy moves a part of the load to the next priority when a third of the hosts is ejected, and the
@@ -97,31 +107,62 @@ class _Upstream:
         return True
 
 
-def compile_clusters(catalog: Catalog) -> str:
-    """The file for CDS. Same catalog, same bytes; `version_info` begins with the catalog's revision."""
-    channels = [catalog.channels[name] for name in sorted(catalog.channels)]
-    return discovery_file(catalog.revision, [_cluster(channel) for channel in channels])
+def compile_clusters(catalog: Catalog, kept: Mapping[str, Json] = MappingProxyType({})) -> str:
+    """The file for CDS. Same input, same bytes; `version_info` begins with the catalog's revision.
+
+    `kept` are clusters of earlier catalogs, by name, for requests that were admitted by those.
+    """
+    compiled = {name: each for channel in catalog.channels.values() for name, each in _clusters(channel).items()}
+    return discovery_file(catalog.revision, [each for _, each in sorted({**kept, **compiled}.items())])
 
 
-def _cluster(channel: Channel) -> Json:
+@lru_cache(maxsize=4096)
+def _clusters(channel: Channel) -> dict[str, Json]:
+    """30 ms each, so a reload compiles what has changed. Nobody may change what this gives."""
+    name, stat_name = channel.cluster, CHANNEL_CLUSTER_PREFIX + channel.name
+    if not channel.max_concurrent:
+        return {name: _with_filters(channel, _vendor(channel, name, stat_name))}
+    _, limited = channel.clusters
+    return {
+        name: _with_filters(channel, _gate(channel, name, stat_name)),
+        limited: as_json(pack(_vendor(channel, limited, LIMITED_CLUSTER_PREFIX + stat_name))),
+    }
+
+
+def _vendor(channel: Channel, name: str, stat_name: str) -> Cluster:
     upstream = _Upstream.of(channel)
-    name = CHANNEL_CLUSTER_PREFIX + channel.name
-    cluster = Cluster(
+    return Cluster(
         name=name,
+        alt_stat_name=stat_name,
         cluster_type=None if upstream.is_address else _resolved(),
         connect_timeout=CONNECT_TIMEOUT,
         load_assignment=_endpoints(name, upstream),
-        circuit_breakers=_no_limits(),
+        circuit_breakers=_limits(channel.max_concurrent or _UNLIMITED),
         outlier_detection=_circuit_breaker(),
         transport_socket=_tls() if upstream.tls else None,
-        typed_extension_protocol_options={
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(_protocol(upstream)),
-        },
+        typed_extension_protocol_options={_PROTOCOL: pack(_protocol(upstream.tls))},
     )
+
+
+def _gate(channel: Channel, name: str, stat_name: str) -> Cluster:
+    """What Envoy refuses for a limit of a cluster it never retries; what the gate refuses is an answer, so it does."""
+    gate = EnvoyInternalAddress(server_listener_name=GATE_LISTENER, endpoint_id=channel.name)
+    endpoint = Endpoint(address=Address(envoy_internal_address=gate), hostname=_Upstream.of(channel).authority)
+    return Cluster(
+        name=name,
+        alt_stat_name=stat_name,
+        load_assignment=ClusterLoadAssignment(
+            cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=[LbEndpoint(endpoint=endpoint)])]
+        ),
+        circuit_breakers=_limits(_UNLIMITED),
+        typed_extension_protocol_options={_PROTOCOL: pack(_protocol(tls=False))},
+    )
+
+
+def _with_filters(channel: Channel, cluster: Cluster) -> Json:
+    """The filters are added as JSON: envoy-data-plane 2.2.0 does not have all their fields."""
     document = as_json(pack(cluster))
-    # The filters are added as JSON: envoy-data-plane 2.2.0 does not have all their fields.
-    options = document["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
-    options["http_filters"] = upstream_filters(channel)
+    document["typed_extension_protocol_options"][_PROTOCOL]["http_filters"] = upstream_filters(channel)
     return document
 
 
@@ -147,13 +188,13 @@ def _endpoint(host: str, port: int, hostname: str = "") -> LbEndpoint:
     return LbEndpoint(endpoint=Endpoint(address=address, hostname=hostname))
 
 
-def _no_limits() -> CircuitBreakers:
+def _limits(requests: int) -> CircuitBreakers:
     return CircuitBreakers(
         thresholds=[
             CircuitBreakersThresholds(
                 max_connections=_UNLIMITED,
                 max_pending_requests=_UNLIMITED,
-                max_requests=_UNLIMITED,
+                max_requests=requests,
                 max_retries=_UNLIMITED,
             )
         ]
@@ -184,9 +225,9 @@ def _tls() -> TransportSocket:
     return TransportSocket(name="tls", typed_config=pack(context))
 
 
-def _protocol(upstream: _Upstream) -> HttpProtocolOptions:
+def _protocol(tls: bool) -> HttpProtocolOptions:
     common = CommonProtocolOptions(idle_timeout=IDLE_TIMEOUT)
-    if not upstream.tls:
+    if not tls:
         plain = HttpProtocolOptionsExplicitHttpConfig(http_protocol_options=Http1ProtocolOptions())
         return HttpProtocolOptions(common_http_protocol_options=common, explicit_http_config=plain)
     negotiated = HttpProtocolOptionsAutoHttpConfig(

@@ -1,14 +1,12 @@
-"""What Envoy reads from files: a DiscoveryResponse as YAML, from messages that envoy-data-plane types."""
+"""What Envoy reads from files: a DiscoveryResponse as JSON, from messages that envoy-data-plane types."""
 
 import hashlib
-import io
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import betterproto2
 from envoy_data_plane.google import protobuf
-from ruamel.yaml import YAML
-from ruamel.yaml.scalarstring import LiteralScalarString
 
 Json = dict[str, Any]
 
@@ -32,8 +30,9 @@ def discovery_file(revision: str, resources: Sequence[Mapping[str, Any]]) -> str
 
     Envoy reports `version_info` in its statistics, so it names the revision and is different whenever the content is.
     """
-    digest = hashlib.sha256(_dump({"resources": list(resources)}).encode()).hexdigest()[:12]
-    return _dump({"version_info": f"{revision}-{digest}", "resources": list(resources)})
+    digest = hashlib.sha256(json.dumps(resources).encode()).hexdigest()[:12]
+    document = {"version_info": f"{revision}-{digest}", "resources": resources}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _respell(value: Any) -> Any:
@@ -41,12 +40,4 @@ def _respell(value: Any) -> Any:
         return {_MISSPELLED.get(key, key): _respell(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_respell(inner) for inner in value]
-    return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
-
-
-def _dump(document: Json) -> str:
-    yaml = YAML()
-    yaml.width = 4096  # never break a line: a long regex or URL stays in one piece
-    text = io.StringIO()
-    yaml.dump(document, text)
-    return text.getvalue()
+    return value

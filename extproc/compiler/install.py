@@ -7,11 +7,14 @@ aside, with the clusters put into its bootstrap; Envoy validates that; and only 
 
 import json
 import re
+import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any, Final
 
 from ruamel.yaml import YAML
@@ -19,49 +22,83 @@ from ruamel.yaml.error import YAMLError
 
 from extproc.binaries import envoy_binary
 from extproc.compiler.bootstrap import LISTEN, PORT, render_bootstrap, render_sidecar
-from extproc.compiler.channel_filters import compile_secrets
+from extproc.compiler.channel_filters import compile_secrets, secret_file
 from extproc.compiler.clusters import compile_clusters
+from extproc.compiler.discovery import Json
 from extproc.core.catalog import Catalog
 from extproc.errors import ConfigError
 
 BOOTSTRAP_SOURCE: Final = Path(__file__).parents[2] / "envoy" / "envoy.yaml"
 BOOTSTRAP: Final = "envoy.yaml"
-CLUSTERS: Final = "clusters/clusters.yaml"
+CLUSTERS: Final = "clusters/clusters.json"
 SECRETS: Final = "secrets"
-SIDECAR: Final = "sidecar/sidecar.yaml"
+SIDECAR: Final = "sidecar/sidecar.json"
 
 _VALIDATION_SECONDS: Final = 60
 _WHOLE: Final = "whole.json"
 
 
-def write_run_folder(folder: Path, catalog: Catalog, *, workers: int, listen: str, port: int) -> str:
-    """Write everything Envoy reads into a folder that exists; the version of the clusters it will come to serve.
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The clusters in a run folder: their version, which Envoy reports when it has them, and their names."""
 
-    Raises `ConfigError`, and changes nothing, when Envoy would not accept it.
+    version: str
+    clusters: frozenset[str]
+
+
+def write_run_folder(folder: Path, catalog: Catalog, *, workers: int, listen: str, port: int) -> Installed:
+    """Write everything Envoy reads into a folder that exists.
+
+    Clusters that are there already stay: an Envoy that somebody else runs may have requests on them. Raises
+    `ConfigError`, and changes nothing, when Envoy would not accept it.
     """
     values = {LISTEN: listen, PORT: str(port)}
-    install(folder, run_files(BOOTSTRAP_SOURCE.read_text(), values, catalog, workers))
-    return str(_read(folder / CLUSTERS)["version_info"])
+    install(folder, run_files(BOOTSTRAP_SOURCE.read_text(), values, catalog, workers, _clusters(folder)))
+    return _installed(folder)
 
 
-def run_files(bootstrap: str, values: Mapping[str, str], catalog: Catalog, workers: int) -> dict[str, str]:
+def write_clusters(folder: Path, catalog: Catalog, drop: Collection[str] = ()) -> Installed:
+    """Write the clusters of this catalog into the folder of an Envoy that runs.
+
+    Clusters that are there already stay, but those to drop. Raises `ConfigError`, and changes nothing, when Envoy
+    would not accept it.
+    """
+    kept = {name: cluster for name, cluster in _clusters(folder).items() if name not in drop}
+    install(folder, _cluster_files(catalog, kept))
+    installed = _installed(folder)
+    _remove_secrets(folder, installed.clusters)
+    return installed
+
+
+def run_files(
+    bootstrap: str,
+    values: Mapping[str, str],
+    catalog: Catalog,
+    workers: int,
+    kept: Mapping[str, Json] = MappingProxyType({}),
+) -> dict[str, str]:
     """Every file of the run folder by its path, in the order to write them: what a file names comes before it."""
-    secrets = {f"{SECRETS}/{name}": text for name, text in compile_secrets(catalog).items()}
     return {
-        **secrets,
         SIDECAR: render_sidecar(workers),
-        CLUSTERS: compile_clusters(catalog),
+        **_cluster_files(catalog, kept),
         BOOTSTRAP: render_bootstrap(bootstrap, values),
     }
 
 
+def _cluster_files(catalog: Catalog, kept: Mapping[str, Json]) -> dict[str, str]:
+    secrets = {f"{SECRETS}/{name}": text for name, text in compile_secrets(catalog).items()}
+    return {**secrets, CLUSTERS: compile_clusters(catalog, kept)}
+
+
 def install(folder: Path, files: Mapping[str, str]) -> None:
-    """Rename these files into the run folder if Envoy accepts them all; else `ConfigError`, and nothing changes.
+    """Rename these files into the run folder if Envoy accepts it with them; else `ConfigError`, and nothing changes.
 
     What is there already is left alone: a file that did not change is not loaded again.
     """
     with TemporaryDirectory(prefix=".candidate-", dir=folder) as aside:
         candidate = Path(aside) / "run"  # Envoy opens the journal beside it even to validate
+        for path in (BOOTSTRAP, SIDECAR, SECRETS):
+            _copy(folder / path, candidate / path)
         for path, text in files.items():
             (candidate / path).parent.mkdir(parents=True, exist_ok=True)
             (candidate / path).write_text(text)
@@ -79,6 +116,8 @@ def validate(folder: Path) -> None:
         done = subprocess.run(  # noqa: S603 - the binary of our own wheel
             command, cwd=folder, capture_output=True, text=True, check=False, timeout=_VALIDATION_SECONDS
         )
+    except subprocess.TimeoutExpired:
+        raise ConfigError(f"Envoy took more than {_VALIDATION_SECONDS} s to check its configuration") from None
     finally:
         whole.unlink()
     if done.returncode:
@@ -93,19 +132,49 @@ def _whole_bootstrap(folder: Path) -> dict[str, Any]:
     return bootstrap
 
 
+def _installed(folder: Path) -> Installed:
+    document = _read(folder / CLUSTERS)
+    return Installed(document["version_info"], frozenset(cluster["name"] for cluster in document["resources"]))
+
+
+def _clusters(folder: Path) -> dict[str, Json]:
+    if not (folder / CLUSTERS).exists():
+        return {}
+    return {cluster["name"]: cluster for cluster in _read(folder / CLUSTERS)["resources"]}
+
+
 def _read(path: Path) -> dict[str, Any]:
+    text = path.read_text()
     try:
-        document: dict[str, Any] = YAML(typ="safe").load(StringIO(path.read_text()))
-    except YAMLError as error:
-        raise ConfigError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from error
+        document: dict[str, Any] = json.loads(text) if path.suffix == ".json" else YAML(typ="safe").load(StringIO(text))
+    except (ValueError, YAMLError) as error:
+        raise ConfigError(f"{path.name} cannot be read: {' '.join(str(error).split())}") from error
     return document
 
 
 def _complaint(stderr: str) -> str:
     """What is wrong. It stands first or last, before or after the whole of the configuration that it is about."""
+    if crashed := re.search("assert failure: .* Details: (.*)", stderr):
+        return crashed[1]
     found = re.search(rf"error initializing configuration '{_WHOLE}': (.*)", stderr, re.DOTALL)
     words = " ".join((found[1] if found else stderr).split())
     return words if len(words) <= 600 else f"{words[:300]} … {words[-300:]}"
+
+
+def _copy(path: Path, candidate: Path) -> None:
+    if path.is_dir():
+        shutil.copytree(path, candidate)
+    elif path.exists():
+        candidate.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, candidate)
+
+
+def _remove_secrets(folder: Path, clusters: Collection[str]) -> None:
+    """Those that belong to no cluster any more."""
+    named = {secret_file(name) for name in clusters}
+    for path in (folder / SECRETS).glob("*"):
+        if path.name not in named:
+            path.unlink()
 
 
 def _replace(path: Path, candidate: Path) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from extproc.config.document import Value
-from extproc.config.schema import ChannelSpec, GroupSpec, ModelSpec
+from extproc.config.families import chosen, vendor_names
+from extproc.config.schema import ChannelSpec, ChannelState, GroupSpec, ModelSpec
 from extproc.core.catalog import Catalog, Channel, Group, Member, Model
 
 _REVISION_DIGITS = 12
@@ -34,27 +35,44 @@ def build_catalog(
     models: Mapping[str, ModelSpec],
 ) -> Catalog:
     """The catalog of these channels; a group's members and models are those that they leave it."""
-    built_channels = {name: _channel(name, spec) for name, spec in channels.items()}
-    built_groups = {name: _group(name, spec, built_channels) for name, spec in groups.items()}
-    built_models = {name: _model(name, spec) for name, spec in models.items()}
+    built_channels = {name: _channel(name, spec, models) for name, spec in channels.items()}
+    built_groups = {name: _group(name, spec, built_channels, models) for name, spec in groups.items()}
+    built_models = {name: _model(name, spec) for each, spec in models.items() for name in (each, *spec.aliases)}
     return Catalog.of(revision, built_channels, built_models, built_groups)
 
 
-def _channel(name: str, spec: ChannelSpec) -> Channel:
-    models = {public: vendor or public for public, vendor in spec.models.items()}
-    return Channel(name, spec.dialect, spec.base_url, spec.credential, models)
+def _channel(name: str, spec: ChannelSpec, known: Mapping[str, ModelSpec]) -> Channel:
+    served = vendor_names(spec.models, known)
+    models = {public: vendor for model, vendor in served.items() for public in (model, *known[model].aliases)}
+    drained = spec.state is ChannelState.DRAINED
+    return Channel(
+        name, spec.dialect, spec.base_url, spec.credential, models, spec.max_concurrent or 0, drained=drained
+    )
 
 
 def _model(name: str, spec: ModelSpec) -> Model:
-    return Model(name, spec.prices(), spec.generates, spec.max_output_tokens or 0)
+    """One public name: an alias is a model of its own, so that what is listed and recorded is what callers ask for."""
+    return Model(name, spec.prices(), spec.generates, spec.max_output_tokens or 0, spec.context_window or 0)
 
 
-def _group(name: str, spec: GroupSpec, channels: Mapping[str, Channel]) -> Group:
+def _group(name: str, spec: GroupSpec, channels: Mapping[str, Channel], known: Mapping[str, ModelSpec]) -> Group:
     members = tuple(
         Member(channels[member.channel], member.priority, member.weight)
         for member in spec.channels
         if member.channel in channels
     )
-    served = frozenset(model for member in members for model in member.channel.models)
-    models = served if spec.models is None else served & frozenset(spec.models)
-    return Group(name, spec.multiplier, models, members, spec.requests_per_minute or 0, spec.tokens_per_minute or 0)
+    models = frozenset(model for member in members for model in member.channel.models)
+    if spec.models is not None:
+        offered = chosen(spec.models, known)
+        models &= frozenset(name for model in offered for name in (model, *known[model].aliases))
+    return Group(
+        name=name,
+        multiplier_ppm=spec.multiplier,
+        models=models,
+        members=members,
+        requests_per_minute=spec.requests_per_minute or 0,
+        tokens_per_minute=spec.tokens_per_minute or 0,
+        per_try_seconds=spec.per_try_seconds or 0,
+        first_byte_seconds=spec.first_byte_seconds or spec.per_try_seconds or 0,
+        show_channel=spec.show_channel,
+    )

@@ -6,11 +6,12 @@ groups.yaml      which models, over which channels, at which multiplier
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from extproc.config.build import build_catalog, revision_of
-from extproc.config.schema import ChannelSpec, GroupSpec, ModelSpec, Scope
+from extproc.config.families import STAR, chosen, rivals, vendor_names
+from extproc.config.schema import ChannelSpec, ChannelState, GroupSpec, ModelSpec, Scope, is_vendor_model
 from extproc.config.secrets import SecretMissing, read_secret
 from extproc.config.section import Section
 from extproc.core.catalog import Catalog
@@ -35,12 +36,16 @@ def load(folder: Path, env: Mapping[str, str], *, require_credentials: bool = Tr
         raise ConfigError(f"{folder}: there is no such folder")
     files = _Files(folder)
     files.check(env)
-    left_out = files.check_credentials(env) if require_credentials else {}
-    empty = files.check_groups_left(left_out)
+    left_out = dict.fromkeys(files.channels_that_are(ChannelState.DISABLED), "it is disabled")
+    if require_credentials:
+        left_out |= files.check_credentials(env)
+    drained = files.channels_that_are(ChannelState.DRAINED)
+    files.check_channels_left(left_out)
     files.raise_problems()
     left = {name: spec for name, spec in files.channels.specs.items() if name not in left_out}
     notes = [f"channel {name} is left out: {why}" for name, why in left_out.items()]
-    notes += [f"group {name} has no channel left" for name in empty]
+    notes += [f"channel {name} is drained: it gets no new request" for name in drained]
+    notes += [f"group {name} has no channel left" for name in files.groups_without({*left_out, *drained})]
     return Loaded(build_catalog(files.revision(), left, files.groups.specs, files.models.specs), notes)
 
 
@@ -67,18 +72,29 @@ class _Files:
     def check(self, env: Mapping[str, str] | None) -> None:
         """Check every entry, its references, and that each model of a group is served there; see `Scope` for None."""
         scope = Scope(env, channels=self.channels.names, models=self.models.names)
+        self.models.check(scope)
+        scope = replace(scope, aliases=self._check_aliases())
         self.channels.check(scope)
         self.groups.check(scope)
-        self.models.check(scope)
+        for name, channel in self.channels.specs.items():
+            self._check_vendor_names(name, channel)
         for name, group in self.groups.specs.items():
             self._check_served(name, group)
+            self._check_dialect(name, group)
+
+    def channels_that_are(self, state: ChannelState) -> list[str]:
+        """The names of the channels in this state."""
+        return [name for name, spec in self.channels.specs.items() if spec.state is state]
 
     def check_credentials(self, env: Mapping[str, str]) -> dict[str, str]:
-        """The optional channels whose credential is missing, each with what is missing; the others are problems."""
+        """The optional channels whose credential is missing, each with what is missing; the others are problems.
+
+        What is disabled needs none.
+        """
         left_out = {}
         for name, spec in self.channels.specs.items():
             try:
-                if spec.credential is not None:
+                if spec.credential is not None and spec.state is not ChannelState.DISABLED:
                     read_secret(spec.credential, env)
             except SecretMissing as missing:
                 if spec.optional:
@@ -87,12 +103,17 @@ class _Files:
                     self.channels.report((name, "credential"), f"{missing}: {missing.remedy}, or set optional: true")
         return left_out
 
-    def check_groups_left(self, left_out: Collection[str]) -> list[str]:
-        """The groups without any channel; that all groups are so is a problem."""
-        empty = [name for name, spec in self.groups.specs.items() if set(left_out).issuperset(spec.channel_names())]
+    def check_channels_left(self, left_out: Collection[str]) -> None:
+        """That no group has a channel is a problem."""
+        empty = self.groups_without(left_out)
         if empty and len(empty) == len(self.groups.names or ()):
-            self.groups.report((), f"no group has a channel left, without {', '.join(left_out)}: set a credential")
-        return empty
+            disabled = set(left_out).issubset(self.channels_that_are(ChannelState.DISABLED))
+            remedy = "enable one" if disabled else "set a credential"
+            self.groups.report((), f"no group has a channel left, without {', '.join(left_out)}: {remedy}")
+
+    def groups_without(self, channels: Collection[str]) -> list[str]:
+        """The groups that have no other channel than these."""
+        return [name for name, spec in self.groups.specs.items() if set(channels).issuperset(spec.channel_names())]
 
     def revision(self) -> str:
         """The name of what the files say, once there are no problems."""
@@ -107,9 +128,42 @@ class _Files:
 
     def _check_served(self, name: str, group: GroupSpec) -> None:
         members = [self.channels.specs.get(channel) for channel in group.channel_names()]
-        served = {model for spec in members if spec for model in spec.models}
-        if None in members:
+        if None in members or self.models.names is None:
             return
+        served = {model for spec in members if spec for model in vendor_names(spec.models, self.models.names)}
         for index, model in enumerate(group.models or []):
-            if model not in served:
+            if not served & chosen([model], self.models.names):
                 self.groups.report((name, "models", index), f"no channel of this group serves {model!r}")
+
+    def _check_aliases(self) -> dict[str, str]:
+        """Alias → model; one that is a name already is a problem."""
+        found: dict[str, str] = {}
+        for name, spec in self.models.specs.items():
+            for index, alias in enumerate(spec.aliases):
+                if alias in (self.models.names or ()):
+                    self.models.report((name, "aliases", index), f"{alias!r} is a model already")
+                elif alias in found:
+                    self.models.report((name, "aliases", index), f"{alias!r} is an alias of {found[alias]!r} already")
+                found.setdefault(alias, name)
+        return found
+
+    def _check_vendor_names(self, name: str, channel: ChannelSpec) -> None:
+        """Each model that a channel serves has one vendor name, and it is one."""
+        models = self.models.names or ()
+        for family, other, model in rivals(channel.models, models):
+            text = f"{model!r} fits {other!r} as well, which is as long: give that model a line of its own"
+            self.channels.report((name, "models", family), text)
+        starred = {written: vendor for written, vendor in channel.models.items() if vendor and STAR in vendor}
+        for written, vendor in starred.items():
+            for model, vendor_model in vendor_names({written: vendor}, models).items():
+                named_elsewhere = model in channel.models and model != written
+                if not named_elsewhere and not is_vendor_model(vendor_model):
+                    text = f"the vendor's name for {model!r} would be {vendor_model!r}, which is none"
+                    self.channels.report((name, "models", written), text)
+
+    def _check_dialect(self, name: str, group: GroupSpec) -> None:
+        for index, channel in enumerate(group.channel_names()):
+            spec = self.channels.specs.get(channel)
+            if spec and group.dialect and spec.dialect is not group.dialect:
+                text = f"{channel} speaks {spec.dialect}, and this group is bound to {group.dialect}"
+                self.groups.report((name, "channels", index, "channel"), text)

@@ -6,17 +6,29 @@ goes along as pydantic's validation context.
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal, Inexact
+from enum import StrEnum
 from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
 from extproc.config.base_url import read_base_url
+from extproc.config.families import STAR, fitting, is_family
 from extproc.config.problems import there_is_no
-from extproc.config.secrets import parse_reference
+from extproc.config.secrets import REFERENCE, parse_reference
 from extproc.core.catalog import Dialect, SecretRef
+from extproc.core.chain import MAX_TRY_SECONDS
 from extproc.core.pricing import ONE, Price, Rates, Terms, Tier, UnitKind, UnitPrice, UnitRate
 
 DEAREST_USD = 1_000_000
@@ -31,16 +43,25 @@ _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]*")
 _VENDOR_MODEL = re.compile(r"[A-Za-z0-9@][A-Za-z0-9._/:@+-]*")
 
 
+class ChannelState(StrEnum):
+    """What a channel is there for: all requests, those under way, or none, as if it were not written at all."""
+
+    ACTIVE = "active"
+    DRAINED = "drained"
+    DISABLED = "disabled"
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a file may refer to. Names are None when their file cannot be read: then any name will do.
 
-    Without an environment no base URL is filled in, nor checked.
+    `aliases` has the model of each alias. Without an environment no base URL is filled in, nor checked.
     """
 
     env: Mapping[str, str] | None
     channels: Collection[str] | None
     models: Collection[str] | None
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 def _rate(value: object) -> int:
@@ -93,6 +114,12 @@ def _dialect(value: object) -> Dialect:
     raise ValueError("must be one of " + ", ".join(Dialect))
 
 
+def _state(value: object) -> ChannelState:
+    if isinstance(value, str) and value in list(ChannelState):
+        return ChannelState(value)
+    raise ValueError("must be one of " + ", ".join(ChannelState))
+
+
 def _credential(value: object) -> SecretRef:
     return parse_reference(value if isinstance(value, str) else "")
 
@@ -103,8 +130,19 @@ def _base_url(template: str, info: ValidationInfo) -> str:
 
 
 def _vendor_model(name: str) -> str:
-    if not _VENDOR_MODEL.fullmatch(name):
+    if not is_vendor_model(name.replace(STAR, "x")):
         raise ValueError("is not a model name: it has letters, digits and . _ / : @ + - only")
+    return name
+
+
+def is_vendor_model(name: str) -> bool:
+    """Whether a vendor may call a model this; no `*` is in it."""
+    return _VENDOR_MODEL.fullmatch(name) is not None
+
+
+def _alias(name: str) -> str:
+    if not _MODEL_NAME.fullmatch(name):
+        raise ValueError(f"is no name for a model ({ModelSpec.naming})")
     return name
 
 
@@ -116,10 +154,14 @@ def _known_channel(name: str, info: ValidationInfo) -> str:
 
 
 def _known_model(name: str, info: ValidationInfo) -> str:
-    known = _scope(info).models
-    if known is not None and name not in known:
-        raise ValueError(there_is_no("model", name, known))
-    return name
+    known, aliases = _scope(info).models, _scope(info).aliases
+    if known is None or name in known or (is_family(name) and fitting(name, known)):
+        return name
+    if is_family(name):
+        raise ValueError("no model has such a name (there may be one * in it)")
+    if name in aliases:
+        raise ValueError(f"is an alias: name the model {aliases[name]!r}, its aliases come with it")
+    raise ValueError(there_is_no("model", name, known))
 
 
 def _scope(info: ValidationInfo) -> Scope:
@@ -128,15 +170,20 @@ def _scope(info: ValidationInfo) -> Scope:
     return scope
 
 
-Rate = Annotated[int, BeforeValidator(_rate)]
-Money = Annotated[int, BeforeValidator(_money)]
+_REFERENCE = {"type": "string", "pattern": REFERENCE.pattern}
+_FACTOR = {"type": "number", "exclusiveMinimum": 0, "maximum": HIGHEST_MULTIPLIER}
+_USD = WithJsonSchema({"type": "number", "minimum": 0, "maximum": DEAREST_USD})
+Rate = Annotated[int, BeforeValidator(_rate), _USD]
+Money = Annotated[int, BeforeValidator(_money), _USD]
 KnownModel = Annotated[str, AfterValidator(_known_model)]
 
 
 class Spec(BaseModel):
     """Nothing unknown, nothing converted."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
 
 class EntrySpec(Spec):
@@ -148,35 +195,51 @@ class EntrySpec(Spec):
 
 
 class ChannelSpec(EntrySpec):
-    """An entry of `channels.yaml`. `models` maps each public name to the vendor's, None being the same.
-
-    A channel's name becomes the name of an Envoy cluster and of files.
-    """
+    """An upstream. Its name becomes the name of an Envoy cluster and of files."""
 
     kind = "channel"
     names = _PLAIN_NAME
     naming = "a-z 0-9 . _ - only, a letter or digit first"
 
     dialect: Annotated[Dialect, BeforeValidator(_dialect)]
+    """The API that it speaks."""
     base_url: Annotated[str, AfterValidator(_base_url)]
-    credential: Annotated[SecretRef | None, BeforeValidator(_credential)] = None
+    """What that vendor's own SDK takes as its base URL. `${NAME}` and `${NAME:-default}` come from the environment."""
+    credential: Annotated[SecretRef | None, BeforeValidator(_credential), WithJsonSchema(_REFERENCE)] = None
+    """Where the vendor's key is, `env:NAME` or `file:/PATH`, never the key itself. Default: it needs none."""
     optional: bool = False
+    """Whether the channel is left out, with a note, where its credential is not there."""
+    state: Annotated[ChannelState, BeforeValidator(_state)] = ChannelState.ACTIVE
+    """What it is there for: all requests, only those under way (`drained`), or none (`disabled`)."""
+    max_concurrent: int | None = Field(default=None, ge=1)
+    """How many requests it may have under way. Default: as many as there are."""
     models: dict[KnownModel, Annotated[str, AfterValidator(_vendor_model)] | None] = Field(min_length=1)
+    """The public name of each model it serves, or a family with one `*`: the vendor's name, nothing for the same."""
 
 
 class RatesSpec(Spec):
-    """Nano-USD per million tokens, written as USD per million tokens. What is left out costs what its whole does."""
+    """What tokens cost, in USD per million. A class that is left out costs what its whole does."""
 
     input: Rate | None = None
+    """Input tokens."""
     cache_read: Rate | None = None
+    """Input tokens that the vendor took from its cache. Default: as `input`."""
     cache_write: Rate | None = None
+    """Input tokens that the vendor put into its cache, for 5 minutes where it tells. Default: as `input`."""
     cache_write_1h: Rate | None = None
+    """The same for an hour. Default: as `cache_write`."""
     input_audio: Rate | None = None
+    """Input tokens of audio. Default: as `input`."""
     input_image: Rate | None = None
+    """Input tokens of images. Default: as `input`."""
     output: Rate | None = None
+    """Output tokens. Default: the model does not generate, as embedding models do not."""
     reasoning: Rate | None = None
+    """Output tokens that nobody sees. Default: as `output`."""
     output_audio: Rate | None = None
+    """Output tokens of audio. Default: as `output`."""
     output_image: Rate | None = None
+    """Output tokens of images. Default: as `output`."""
 
     @model_validator(mode="after")
     def _a_part_has_a_whole(self) -> Self:
@@ -202,15 +265,20 @@ class TierSpec(RatesSpec):
     """The rates of requests whose input is larger than `above` tokens."""
 
     above: int = Field(ge=1)
+    """The size of the input, in tokens, above which these rates hold for all tokens of the request."""
 
 
 class UnitPriceSpec(Spec):
-    """What an image or a second costs, for requests that say these things."""
+    """What an image or a second costs, for requests that say all of this."""
 
     price: Money
+    """USD for one."""
     size: str | None = None
+    """Only for requests that ask for this size, such as `1024x1024`."""
     quality: str | None = None
+    """Only for requests that ask for this quality, such as `high`."""
     resolution: str | None = None
+    """Only for requests that ask for this resolution, such as `720p`."""
 
     def unit_price(self, kind: UnitKind, per: int) -> UnitPrice:
         """The price of `per` units of this kind."""
@@ -223,11 +291,19 @@ class PriceSpec(RatesSpec):
     """What a model costs: by tokens, by the call, and by one kind of unit beside them."""
 
     per_call: Money | None = None
+    """USD for each request that succeeds."""
     per_image: list[UnitPriceSpec] | None = Field(default=None, min_length=1)
+    """USD for an image. The first entry that fits what the request says is its price."""
     per_second: list[UnitPriceSpec] | None = Field(default=None, min_length=1)
+    """USD for a second. The first entry that fits what the request says is its price."""
     per_minute: Money | None = None
+    """USD for a minute of audio."""
     per_million_characters: Money | None = None
+    """USD for a million characters of text that is spoken."""
+    per_search: Money | None = None
+    """USD for one search, as vendors count a ranking."""
     tiers: list[TierSpec] = []
+    """Other rates for requests with a larger input, the smallest size first."""
 
     @model_validator(mode="after")
     def _has_a_unit(self) -> Self:
@@ -240,6 +316,11 @@ class PriceSpec(RatesSpec):
             raise ValueError("names nothing that costs something: input, per_call, " + ", ".join(_UNITS))
         if [tier.above for tier in self.tiers] != sorted({tier.above for tier in self.tiers}):
             raise ValueError("tiers must be in the order of their size, each size once")
+        if any(
+            (tier.input is None, tier.output is None) != (self.input is None, self.output is None)
+            for tier in self.tiers
+        ):
+            raise ValueError("tiers must have an input and an output price where the price has one, and only there")
         return self
 
     def price(self, valid_from_ms: int = 0) -> Price:
@@ -262,6 +343,7 @@ _UNITS = {
     "per_second": (UnitKind.SECOND, 1_000),
     "per_minute": (UnitKind.MINUTE, 60_000),
     "per_million_characters": (UnitKind.CHARACTER, 1_000_000),
+    "per_search": (UnitKind.SEARCH, 1),
 }
 """What a price may be for, and how many of what is counted make one: milliseconds make a second."""
 
@@ -269,22 +351,27 @@ _UNITS = {
 class PriceChangeSpec(PriceSpec):
     """What the model costs from a day on (UTC)."""
 
-    valid_from: Annotated[int, BeforeValidator(_day)]
+    valid_from: Annotated[int, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+    """The day from which it holds (UTC), such as `2026-12-31`."""
 
 
 class ModelSpec(EntrySpec):
-    """An entry of `models.yaml`. Without an output price the model does not generate, and needs no estimate for it.
-
-    `price` holds until the first of `price_changes`, if there are any.
-    """
+    """What callers may ask for, and what it costs."""
 
     kind = "model"
     names = _MODEL_NAME
     naming = "A-Z a-z 0-9 . _ - / : only, a letter or digit first"
 
     price: PriceSpec
+    """What it costs, until the first of `price_changes`."""
     price_changes: list[PriceChangeSpec] = []
+    """What it costs later, each from a day on, the earliest first."""
     max_output_tokens: int | None = Field(default=None, ge=1)
+    """How many output tokens are held where the caller sets no cap. Required where there is `price.output`."""
+    context_window: int | None = Field(default=None, ge=1)
+    """How many tokens it takes in at most, for the model list alone. Default: nobody says."""
+    aliases: list[Annotated[str, AfterValidator(_alias)]] = Field(default_factory=list)
+    """More names for it."""
 
     @model_validator(mode="after")
     def _estimate_goes_with_output(self) -> Self:
@@ -317,25 +404,40 @@ class MemberSpec(Spec):
     """A channel of a group."""
 
     channel: Annotated[str, AfterValidator(_known_channel)]
+    """Its name in `channels.yaml`."""
     priority: int = Field(default=0, ge=0)
+    """When it is tried: the lowest first, the next when that fails."""
     weight: int = Field(default=1, ge=1)
+    """How often it is drawn among those of the same priority."""
 
 
 class GroupSpec(EntrySpec):
-    """An entry of `groups.yaml`; without `models` it has all that its channels serve.
-
-    The limits per minute hold for each of its keys, unless the key has its own.
-    """
+    """What a key is bound to. The seconds of a request are those of its key's group, also in a fallback group."""
 
     kind = "group"
     names = _PLAIN_NAME
     naming = ChannelSpec.naming
 
-    multiplier: Annotated[int, BeforeValidator(_multiplier)] = ONE
+    multiplier: Annotated[int, BeforeValidator(_multiplier), WithJsonSchema(_FACTOR)] = Field(
+        default=ONE, json_schema_extra={"default": 1}
+    )
+    """What every price is multiplied by, down to a millionth."""
     models: list[KnownModel] | None = Field(default=None, min_length=1)
+    """What its keys may call; a family has one `*`. Default: all that its channels serve."""
     requests_per_minute: int | None = Field(default=None, ge=1)
+    """What each of its keys may ask for, unless the key has its own limit. Default: no limit."""
     tokens_per_minute: int | None = Field(default=None, ge=1)
+    """The same in tokens, input and output."""
+    dialect: Annotated[Dialect | None, BeforeValidator(_dialect)] = None
+    """The API that all of its channels must speak. Default: any."""
+    per_try_seconds: int | None = Field(default=None, ge=1, le=MAX_TRY_SECONDS)
+    """How long a channel has until its answer begins. Default: as long as Envoy waits."""
+    first_byte_seconds: int | None = Field(default=None, ge=1, le=MAX_TRY_SECONDS)
+    """The same for a stream. Default: as `per_try_seconds`."""
+    show_channel: bool = False
+    """Whether `x-tollgate-channel` tells callers which channel answered."""
     channels: list[MemberSpec] = Field(min_length=1)
+    """Where requests go."""
 
     @model_validator(mode="after")
     def _each_channel_once(self) -> Self:

@@ -12,7 +12,7 @@ from extproc.core.catalog import SecretRef
 
 VARIABLE_NAME = r"[A-Z_][A-Z0-9_]*"
 
-_REFERENCE = re.compile(rf"(env):({VARIABLE_NAME})|(file):(/.+)")
+REFERENCE = re.compile(rf"^(?:(env):({VARIABLE_NAME})|(file):(/.+))$")
 
 
 class SecretMissing(Exception):
@@ -25,7 +25,7 @@ class SecretMissing(Exception):
 
 def parse_reference(text: str) -> SecretRef:
     """The reference this text is; ValueError when it is none."""
-    if match := _REFERENCE.fullmatch(text):
+    if match := REFERENCE.fullmatch(text):
         scheme, name = (part for part in match.groups() if part)
         return SecretRef(scheme, name)
     scheme, colon, _ = text.partition(":")

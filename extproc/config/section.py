@@ -36,6 +36,7 @@ _WORDS = {
     "dict_type": "must be a mapping (name: value)",
     "greater_than_equal": "must be {ge} or more",
     "int_type": "must be a whole number",
+    "less_than_equal": "must be {le} or less",
     "list_type": "must be a list",
     "missing": "is missing",
     "model_type": "must be a mapping (name: value)",

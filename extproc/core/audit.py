@@ -82,16 +82,30 @@ class Prices:
             yield Difference(entry.owner, f"request {entry.hold_id} terms", expected, found)
 
     def _expected(self, catalog: Catalog, record: UsageRecord) -> str:
-        nothing = f"none in {record.revision}"
+        priced = self.priced(catalog, record)
+        if priced is None:
+            return f"none in {record.revision}"
+        return _terms(priced.vendor_model, priced.rates, replace(record, multiplier_ppm=priced.multiplier_ppm))
+
+    def priced(self, catalog: Catalog, record: UsageRecord) -> "Priced | None":
+        """What this configuration prices the record's request by; None where it serves no such request."""
         operation = self.operations.get(record.operation)
         if operation is None or record.channel is None:
-            return nothing
+            return None
         attempt = attempt_over(catalog, record.group, record.channel, record.model, operation)
         terms = terms_of(catalog.models[record.model], operation, record.said, record.time_ms) if attempt else None
         if attempt is None or terms is None:
-            return nothing
-        multiplied = replace(record, multiplier_ppm=attempt.multiplier_ppm)
-        return _terms(attempt.vendor_model, terms.rates_for(record.usage.input_tokens), multiplied)
+            return None
+        return Priced(attempt.vendor_model, terms.rates_for(record.usage.input_tokens), attempt.multiplier_ppm)
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """The terms of one request: which model of the vendor's, at which rates, times which multiplier."""
+
+    vendor_model: str
+    rates: Rates
+    multiplier_ppm: int
 
 
 class Tally:
@@ -175,7 +189,14 @@ def _entry_differences(entry: UsageEntry, record: UsageRecord | None, charged_na
 def _price(state: State, record: UsageRecord) -> int:
     if record.rates is None or record.multiplier_ppm is None:
         return 0
-    cost = cost_nano(record.usage, record.rates, record.multiplier_ppm, record.discount_ppm)
+    return charge_nano(state, record, record.rates, record.multiplier_ppm)
+
+
+def charge_nano(state: State, record: UsageRecord, rates: Rates, multiplier_ppm: int) -> int:
+    """What its usage costs at these rates: nothing if it is not settled, at most its hold if nobody counted."""
+    if not state.settled:
+        return 0
+    cost = cost_nano(record.usage, rates, multiplier_ppm, record.discount_ppm)
     return cost if state is State.REPORTED else min(cost, record.hold_nano)
 
 

@@ -1,11 +1,13 @@
 """The catalog: what the YAML says, frozen. A request holds one snapshot of it from start to end."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from extproc.core.pricing import Price
+from extproc import names
+from extproc.core.pricing import Price, UnitKind
 
 
 class Dialect(StrEnum):
@@ -21,13 +23,17 @@ class Operation:
     """One kind of call in one dialect.
 
     `priced` operations cost tokens; the others are free, but still take a (zero) hold, so that a revoked key cannot
-    call them. `output` tells whether the model produces tokens that are charged.
+    call them. `output` tells whether the model produces text, in tokens that are charged. `units` are what it may be
+    priced by beside tokens: such an operation costs output tokens only if its model has a price for them. The body of
+    a `form` is multipart/form-data, not JSON.
     """
 
     name: str
     dialect: Dialect
     priced: bool = True
     output: bool = True
+    units: tuple[UnitKind, ...] = ()
+    form: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +51,47 @@ class SecretRef:
 class Channel:
     """One upstream. `base_url` is what that vendor's own SDK takes as its base URL.
 
-    `models` maps the public name of each model it serves to the vendor's name for it.
+    `models` maps the public name of each model it serves to the vendor's name for it. `max_concurrent` is how many
+    requests it may have under way, 0 for as many as there are. A `drained` one gets no new ones.
     """
 
     name: str
     dialect: Dialect
     base_url: str
     credential: SecretRef | None
-    models: Mapping[str, str]
+    models: Mapping[str, str] = field(hash=False)
+    max_concurrent: int = 0
+    drained: bool = False
+
+    @property
+    def cluster(self) -> str:
+        """Its Envoy cluster, by another name as soon as it is another vendor, or another account there.
+
+        So a request that was admitted before a reload finds what it was admitted to.
+        """
+        limited = " limited" if self.max_concurrent else ""
+        told = hashlib.sha256(f"{self.dialect} {self.base_url} {self.credential}{limited}".encode()).hexdigest()
+        return f"{names.CHANNEL_CLUSTER_PREFIX}{self.name}{names.EDITION_MARK}{told[:8]}"
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """All its Envoy clusters: where its requests are limited there is a second one, behind the gate."""
+        return (self.cluster, names.LIMITED_CLUSTER_PREFIX + self.cluster) if self.max_concurrent else (self.cluster,)
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """A public model. A model without an output rate (an embedding model) cannot be asked to generate.
 
-    `max_output_tokens` is the estimate of the output when the caller sets no cap. `prices` are by the time from which
-    they hold; the first holds from ever.
+    `max_output_tokens` is the estimate of the output when the caller sets no cap. `context_window` is how many tokens
+    it takes in at most, 0 where nobody says. `prices` are by the time from which they hold, the first from ever.
     """
 
     name: str
     prices: tuple[Price, ...]
     generates: bool
     max_output_tokens: int
+    context_window: int = 0
 
     def price_at(self, time_ms: int) -> Price:
         """What it costs at that time."""
@@ -86,7 +111,9 @@ class Member:
 class Group:
     """What a key is bound to: which models, over which channels, at which multiplier (in millionths).
 
-    The limits per minute are those of each key that has none of its own, 0 for none.
+    The limits per minute are those of each key that has none of its own, 0 for none. `per_try_seconds` is how long a
+    channel has until its answer begins, `first_byte_seconds` the same for streams, 0 for as long as Envoy waits.
+    `show_channel` tells the caller which of its channels answered.
     """
 
     name: str
@@ -95,6 +122,13 @@ class Group:
     members: tuple[Member, ...]
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
+    per_try_seconds: int = 0
+    first_byte_seconds: int = 0
+    show_channel: bool = False
+
+    def try_seconds(self, stream: bool) -> int:
+        """How long an attempt has until its answer begins, 0 for as long as Envoy waits."""
+        return self.first_byte_seconds if stream else self.per_try_seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
     the key's group, priority 0, drawn by weight → priority 1 → … → its first fallback group → …
 
 A channel is tried once, however many groups name it, at the terms of the first that does. The key's own group alone
-decides which models there are; fallback groups only lend channels for them.
+decides which models there are; fallback groups only lend channels for them. A drained channel is in no chain.
 """
 
 import random
@@ -16,15 +16,19 @@ from extproc.core.catalog import Catalog, Channel, Dialect, Group, Member, Model
 MAX_ATTEMPTS = 5
 """Vendors asked for one request, at most; `num_retries` in `envoy/envoy.yaml` allows no more."""
 
+MAX_TRY_SECONDS = 600
+"""How long an attempt may take until its answer begins, at most; `per_try_timeout` in `envoy/envoy.yaml`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One channel of the chain, on the terms of the group that put it there."""
+    """One channel of the chain, on the terms of the group that put it there; `shown` if the caller may know of it."""
 
     channel: Channel
     group: str
     multiplier_ppm: int
     vendor_model: str
+    shown: bool = False
 
 
 def visible_models(catalog: Catalog, group: str, dialect: Dialect) -> list[Model]:
@@ -65,7 +69,8 @@ def attempt_over(
 
 def _serving(group: Group, model_name: str, dialect: Dialect) -> Iterator[Member]:
     for member in group.members:
-        if member.channel.dialect is dialect and model_name in member.channel.models:
+        channel = member.channel
+        if channel.dialect is dialect and model_name in channel.models and not channel.drained:
             yield member
 
 
@@ -80,17 +85,23 @@ def _attempts(group: Group, model: Model, dialect: Dialect, draw: random.Random)
 
 def _attempt(group: Group, model: Model, member: Member) -> Attempt:
     channel = member.channel
-    return Attempt(channel, group.name, group.multiplier_ppm, channel.models[model.name])
+    vendor_model = channel.models[model.name]
+    return Attempt(channel, group.name, group.multiplier_ppm, vendor_model, group.show_channel)
 
 
-def _by_weight(members: list[Member], draw: random.Random) -> list[Member]:
-    """A weighted shuffle: each place is drawn from those left, in proportion to their weights."""
-    left, ordered = list(members), []
-    while left:
-        chosen = left[0] if len(left) == 1 else draw.choices(left, [member.weight for member in left])[0]
-        left.remove(chosen)
-        ordered.append(chosen)
-    return ordered
+def _by_weight(members: list[Member], draw: random.Random) -> Iterator[Member]:
+    """A weighted shuffle: each place is drawn from those left, in proportion to their weights, when it is asked for."""
+    left, weight = list(members), sum(member.weight for member in members)
+    while len(left) > 1:
+        place = draw.random() * weight
+        for index, member in enumerate(left):  # noqa: B007 - where it stops is what is wanted
+            place -= member.weight
+            if place < 0:
+                break
+        chosen = left.pop(index)
+        weight -= chosen.weight
+        yield chosen
+    yield from left
 
 
 def _first_of_each_channel(attempts: Iterable[Attempt]) -> Iterator[Attempt]:

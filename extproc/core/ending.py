@@ -5,7 +5,8 @@
     2xx, the vendor's usage is whole                        REPORTED             usage, in full, even above the hold
     2xx, cut short (client or vendor gone, time limit)      PARTIAL              what was delivered, at most the hold
     2xx, ended, but its usage says it is not whole          PARTIAL              the same
-    2xx, ended, of a price that asks for no tokens          REPORTED             the call, the units asked for
+    2xx, ended, of a price that asks for no tokens          REPORTED             the call, units asked for or counted
+    the same, its units but a guess that nobody counted     ESTIMATED            the same, at most the hold
     2xx, ended, with no usage at all                        ESTIMATED            what was delivered, at most the hold
     2xx of an operation that is free                        RELEASED             nothing
     anything else: an error, our own answer, no answer      RELEASED             nothing
@@ -23,7 +24,7 @@ from typing import NamedTuple
 
 from extproc.core.learned import Kind, Part
 from extproc.core.ledger import State
-from extproc.core.pricing import Rates, Usage, cost_nano
+from extproc.core.pricing import Rates, UnitKind, Usage, cost_nano
 from extproc.core.quote import Line, Quote, answer_part
 
 SURELY_UNCACHED_TOKENS = 512
@@ -35,7 +36,8 @@ class Report:
     """What Envoy tells of an ended request.
 
     `status` is the answer's code, 0 for none. `clean` tells whether the answer reached its own end. `usage` is what the
-    vendor counted, `usage_whole` whether it had finished counting. `sent_bytes` is the size of the body so far sent.
+    vendor counted, `usage_whole` whether it had finished counting, `doubts` what in its numbers does not add up.
+    `sent_bytes` is the size of the body so far sent.
     """
 
     request_id: str
@@ -48,6 +50,7 @@ class Report:
     attempts: int = 1
     first_byte_ms: int | None = None
     duration_ms: int | None = None
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,34 @@ def conclude(quote: Quote, report: Report) -> Verdict:
     if not 200 <= report.status < 300 or line is None or quote.terms.rates.free:
         usage = report.usage or Usage()
         return Verdict(State.RELEASED, 0, usage, quote.terms.rates_for(usage.input_tokens), line)
-    if report.usage and report.usage_whole:
-        return _verdict(State.REPORTED, quote, replace(report.usage, units=quote.units), line)
+    counted = report.usage or Usage()
+    units_known = counted.units > 0 or not quote.guessed or quote.terms.rates.unit is None
+    if report.usage and report.usage_whole and units_known:
+        return _verdict(State.REPORTED, quote, _with_units(counted, quote), line)
     if report.clean and not quote.terms.rates.by_tokens:
-        return _verdict(State.REPORTED, quote, Usage(units=quote.units), line)
+        state = State.REPORTED if units_known else State.ESTIMATED
+        return _verdict(state, quote, _with_units(counted, quote), line)
     delivered = _delivered(quote, report)
     return _verdict(State.PARTIAL if report.usage or not report.clean else State.ESTIMATED, quote, delivered, line)
+
+
+def known_costs(quote: Quote) -> dict[str, int]:
+    """What an answer of each channel will cost, in nano-USD; nothing where only the answer can tell.
+
+    It is known where no token costs anything, and nobody but the request says how many units there are.
+    """
+    rates, units = quote.terms.rates, quote.terms.rates.unit
+    tokens_cost = rates != Rates.of(call=rates.call, unit=units) or quote.terms.tiers
+    if tokens_cost or quote.guessed or (units and units.kind not in _ASKED_FOR):
+        return {}
+    usage = Usage(units=quote.units)
+    return {
+        name: cost_nano(usage, rates, line.multiplier_ppm, quote.discount_ppm) for name, line in quote.lines.items()
+    }
+
+
+_ASKED_FOR = {UnitKind.IMAGE, UnitKind.CHARACTER}
+"""The units that no vendor counts for us: what is asked for is what is charged."""
 
 
 class Lesson(NamedTuple):
@@ -106,11 +131,12 @@ def _delivered(quote: Quote, report: Report) -> Usage:
     if not counted.input_tokens:
         counted = replace(counted, input_tokens=quote.input_tokens, cache_read_tokens=_perhaps_cached(quote))
     sent_tokens = quote.output.tokens(report.sent_bytes, whole=report.clean) if quote.generates else 0
-    return replace(
-        counted,
-        output_tokens=max(counted.output_tokens, sent_tokens),
-        units=quote.units,
-    )
+    return _with_units(replace(counted, output_tokens=max(counted.output_tokens, sent_tokens)), quote)
+
+
+def _with_units(usage: Usage, quote: Quote) -> Usage:
+    """With the units that the vendor counted, else those of the quote."""
+    return replace(usage, units=usage.units or quote.units)
 
 
 def _perhaps_cached(quote: Quote) -> int:

@@ -7,8 +7,8 @@ person writes is exact.
 
     cost = (Σ tokens of a class × its rate + calls × call + units × unit) × multiplier × discount
 
-A unit is an image, a second, a minute or a character, whatever the price is for; it is counted in `per` so many, as a
-price per minute is no whole number of nano-USD per millisecond.
+A unit is an image, a second, a minute, a character or a search, whatever the price is for; it is counted in `per` so
+many, as a price per minute is no whole number of nano-USD per millisecond.
 """
 
 from collections.abc import Mapping
@@ -101,6 +101,7 @@ class UnitKind(StrEnum):
     SECOND = "second"
     MINUTE = "minute"
     CHARACTER = "character"
+    SEARCH = "search"
 
 
 @dataclass(frozen=True, slots=True)

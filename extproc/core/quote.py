@@ -33,7 +33,8 @@ class Ask:
     `text_bytes` is the size of the prompt without its `attachments`; `output_cap` the caller's own limit on output
     tokens; `answers` how many answers are wanted. `units` is how many images, seconds or characters are asked for, in
     the smallest measure they are priced in, and `said` what their price depends on, such as `size` and `quality`.
-    `media` tells whether the answer may have audio or images.
+    Where they can only be guessed from the size of a file, `units` is the least that they may be, and `most_units` the
+    most. `media` tells whether the answer may have audio or images.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Ask:
     text_bytes: int = 0
     attachments: int = 0
     units: int = 0
+    most_units: int = 0
     said: Mapping[str, str] = field(default_factory=dict)
     media: bool = False
 
@@ -68,7 +70,7 @@ class Quote:
     `tokens` is what the estimate draws of the key's minute. What the vendor does not count is charged by `input_tokens`
     and, for the bytes of the answer, by `output`; both lean to the caller, where the hold leans to the operator.
     `text_bytes` is what the input's size teaches by, 0 if nothing. `units` is what was asked for beside tokens, and
-    what is charged, for nothing counts them. `discount_ppm` is the owner's.
+    what is charged unless the vendor counts them; `guessed` if only the vendor can know. `discount_ppm` is the owner's.
     """
 
     owner: str
@@ -91,13 +93,22 @@ class Quote:
     lines: dict[str, Line]
     said: Mapping[str, str] = field(default_factory=dict)
     units: int = 0
+    guessed: bool = False
     discount_ppm: int = ONE
     tokens: Draw = NO_LIMIT
 
 
 def terms_of(model: Model, operation: Operation, said: Mapping[str, str], time_ms: int) -> Terms | None:
-    """What this operation of a model is priced by; None where no price fits what was said."""
-    return model.price_at(time_ms).terms_for(said) if operation.priced else Terms(FREE)
+    """What this operation of a model is priced by; None where no price fits what was said.
+
+    A price by something that the operation does not count is none, unless tokens or the call cost something too.
+    """
+    if not operation.priced:
+        return Terms(FREE)
+    terms = model.price_at(time_ms).terms_for(said)
+    if terms is None or terms.rates.unit is None or terms.rates.unit.kind in operation.units:
+        return terms
+    return terms if terms.rates.by_tokens or terms.rates.call else None
 
 
 def make_quote(
@@ -114,8 +125,10 @@ def make_quote(
     tokens_per_minute: int = 0,
 ) -> Quote:
     """The quote for a request on these accounts of the key, with the estimate at its chain's dearest multiplier."""
-    output_tokens = (ask.output_cap or model.max_output_tokens) * ask.answers if operation.output else 0
-    estimate = Estimate(ask.input_tokens, output_tokens, ask.units, ask.attachments > 0, ask.media)
+    produces = operation.output or bool(operation.units)
+    output_tokens = (ask.output_cap or model.max_output_tokens) * ask.answers if produces else 0
+    most_units = max(ask.units, ask.most_units)
+    estimate = Estimate(ask.input_tokens, output_tokens, most_units, ask.attachments > 0, ask.media)
     dearest_ppm = max(attempt.multiplier_ppm for attempt in chain)
     return Quote(
         owner=key.owner,
@@ -138,6 +151,7 @@ def make_quote(
         lines={each.channel.name: Line(each.group, each.multiplier_ppm, each.vendor_model) for each in chain},
         said=ask.said,
         units=ask.units,
+        guessed=ask.most_units > 0,
         discount_ppm=key.discount_ppm,
         tokens=Draw(tokens_per_minute, ask.input_tokens + output_tokens if operation.priced else 0),
     )

@@ -14,8 +14,9 @@ class UsageRecord:
     """One request, with all that is needed to recompute its cost from git: usage, rates, multiplier, revision.
 
     `accounts` are those it is charged to, `group` is the group whose channel answered, `model` the public name,
-    `usage_source` how the usage is known, `said` what the price of a unit depended on. Times are Unix milliseconds or
-    durations in milliseconds; None where the reporter could not know.
+    `usage_source` how the usage is known, `doubts` what of it does not add up, `said` what the price of
+    a unit depended on. Times are Unix milliseconds or durations in milliseconds; None where the reporter could not
+    know.
     """
 
     request_id: str
@@ -44,6 +45,7 @@ class UsageRecord:
     duration_ms: int | None
     discount_ppm: int = ONE
     said: Mapping[str, str] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
 
 def make_record(quote: Quote, report: Report, verdict: Verdict, reporter: str) -> UsageRecord:
@@ -72,6 +74,7 @@ def make_record(quote: Quote, report: Report, verdict: Verdict, reporter: str) -
         multiplier_ppm=line.multiplier_ppm if line else None,
         discount_ppm=quote.discount_ppm,
         said=quote.said,
+        doubts=report.doubts,
         revision=quote.revision,
         reporter=reporter,
         first_byte_ms=report.first_byte_ms,

@@ -9,8 +9,9 @@ import msgspec
 
 from extproc.core.catalog import Operation
 from extproc.core.quote import Ask
-from extproc.dialects import routes
+from extproc.dialects import media, routes
 from extproc.dialects.envelope import Envelope, Malformed
+from extproc.dialects.multipart import Form
 from extproc.errors import INVALID_REQUEST, Refusal
 
 MAX_ANSWERS = 128
@@ -24,7 +25,7 @@ _BASE64_MARKS = (b"base64", b"inlineData", b"inline_data", b"input_audio", b"fil
 class Body:
     """A body that was read: what it asks for, the bytes to forward, and where in them the model's name stands.
 
-    The offsets include the quotes of the JSON string; both are 0 where the model is in the path.
+    The offsets include the quotes of the JSON string, which a form has not; both are 0 where the model is in the path.
     """
 
     ask: Ask
@@ -33,17 +34,25 @@ class Body:
     model_end: int = 0
 
 
-def read_body(route: routes.Route, body: bytes) -> Body | Refusal:
+def read_body(route: routes.Route, body: bytes, content_type: str = "") -> Body | Refusal:
     """Read a body; a refusal names the field that is wrong."""
     try:
+        if route.operation.form:
+            return _read_form(route, Form(body, content_type), body)
         envelope = Envelope(body)
         ask = _READERS[route.operation](envelope, route, *_measure(body))
-        if route.operation is routes.CHAT and ask.stream:
+        if route.operation in (routes.CHAT, routes.COMPLETIONS) and ask.stream:
             _ask_for_usage(envelope)
     except Malformed as error:
         return INVALID_REQUEST.saying(str(error), error.field)
     forward, start, end = envelope.encode(locate="model")
     return Body(ask, forward) if route.model is not None else Body(ask, forward, start, end)
+
+
+def _read_form(route: routes.Route, form: Form, body: bytes) -> Body:
+    ask = _FORM_READERS[route.operation](form)
+    start, end = form.locate("model")
+    return Body(ask, body, start, end)
 
 
 def _measure(body: bytes) -> tuple[int, int]:
@@ -64,6 +73,19 @@ def _ask_for_usage(envelope: Envelope) -> None:
 def _chat(envelope: Envelope, _route: routes.Route, text: int, attachments: int) -> Ask:
     asked = _asked(envelope, text, attachments, "max_completion_tokens", "max_tokens")
     return replace(asked, answers=envelope.count("n", MAX_ANSWERS) or 1)
+
+
+def _completions(envelope: Envelope, _route: routes.Route, text: int, attachments: int) -> Ask:
+    """Each of several prompts has answers of its own; of `best_of` answers all are charged."""
+    asked = _asked(envelope, text, attachments, "max_tokens")
+    each = _larger(*(envelope.count(name, MAX_ANSWERS) for name in ("n", "best_of"))) or 1
+    return replace(asked, answers=each * _prompts(envelope))
+
+
+def _prompts(envelope: Envelope) -> int:
+    """A text, its tokens, or a list of either; a list of numbers is one prompt."""
+    items = envelope.items("prompt")
+    return len(items) if items and items[0].startswith((b'"', b"[")) else 1
 
 
 def _responses(envelope: Envelope, _route: routes.Route, text: int, attachments: int) -> Ask:
@@ -138,11 +160,22 @@ def _embed(envelope: Envelope, route: routes.Route, text: int, attachments: int)
 _READERS: dict[Operation, Callable[[Envelope, routes.Route, int, int], Ask]] = {
     routes.CHAT: _chat,
     routes.RESPONSES: _responses,
+    routes.COMPLETIONS: _completions,
     routes.EMBEDDINGS: _only_model,
+    routes.MODERATIONS: _only_model,
+    routes.RERANK: media.rerank,
+    routes.IMAGES: media.images,
+    routes.SPEECH: media.speech,
     routes.MESSAGES: _messages,
     routes.COUNT_MESSAGE_TOKENS: _only_model,
     routes.GENERATE: _generate,
     routes.EMBED: _embed,
     routes.BATCH_EMBED: _embed,
     routes.COUNT_TOKENS: _in_path,
+}
+
+_FORM_READERS: dict[Operation, Callable[[Form], Ask]] = {
+    routes.IMAGE_EDITS: media.image_edits,
+    routes.TRANSCRIPTIONS: media.transcript,
+    routes.TRANSLATIONS: media.transcript,
 }

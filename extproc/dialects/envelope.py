@@ -56,6 +56,13 @@ class Envelope:
             raise Malformed(f"'{name}' must be between 1 and {most}.", name)
         return value
 
+    def items(self, name: str) -> list[bytes]:
+        """The JSON of each item of a member that is a list; none for what is no list."""
+        raw = bytes(self._fields.get(name) or b"")
+        if not raw.startswith(b"["):
+            return []
+        return [bytes(item) for item in self.get(name, list[msgspec.Raw]) or ()]
+
     def set(self, name: str, value: object) -> None:
         """Put a member in place of what the caller sent."""
         self._fields[name] = msgspec.json.encode(value)

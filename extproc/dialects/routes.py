@@ -6,10 +6,21 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from extproc.core.catalog import Dialect, Operation
+from extproc.core.pricing import UnitKind
+
+_AUDIO = (UnitKind.MINUTE, UnitKind.SECOND)
 
 CHAT = Operation("openai.chat", Dialect.OPENAI)
 RESPONSES = Operation("openai.responses", Dialect.OPENAI)
+COMPLETIONS = Operation("openai.completions", Dialect.OPENAI)
 EMBEDDINGS = Operation("openai.embeddings", Dialect.OPENAI, output=False)
+MODERATIONS = Operation("openai.moderations", Dialect.OPENAI, output=False)
+RERANK = Operation("openai.rerank", Dialect.OPENAI, output=False, units=(UnitKind.SEARCH,))
+IMAGE_EDITS = Operation("openai.image_edits", Dialect.OPENAI, output=False, units=(UnitKind.IMAGE,), form=True)
+IMAGES = Operation("openai.images", Dialect.OPENAI, output=False, units=(UnitKind.IMAGE,))
+TRANSCRIPTIONS = Operation("openai.transcriptions", Dialect.OPENAI, output=False, units=_AUDIO, form=True)
+TRANSLATIONS = Operation("openai.translations", Dialect.OPENAI, output=False, units=_AUDIO, form=True)
+SPEECH = Operation("openai.speech", Dialect.OPENAI, output=False, units=(UnitKind.CHARACTER,))
 MESSAGES = Operation("anthropic.messages", Dialect.ANTHROPIC)
 COUNT_MESSAGE_TOKENS = Operation("anthropic.count_tokens", Dialect.ANTHROPIC, priced=False, output=False)
 GENERATE = Operation("gemini.generate", Dialect.GEMINI)
@@ -20,14 +31,24 @@ COUNT_TOKENS = Operation("gemini.count_tokens", Dialect.GEMINI, priced=False, ou
 _FIXED = {
     "/v1/chat/completions": (CHAT, "/chat/completions"),
     "/v1/responses": (RESPONSES, "/responses"),
+    "/v1/completions": (COMPLETIONS, "/completions"),
     "/v1/embeddings": (EMBEDDINGS, "/embeddings"),
+    "/v1/moderations": (MODERATIONS, "/moderations"),
+    "/v1/rerank": (RERANK, "/rerank"),
+    "/v1/images/generations": (IMAGES, "/images/generations"),
+    "/v1/images/edits": (IMAGE_EDITS, "/images/edits"),
+    "/v1/audio/speech": (SPEECH, "/audio/speech"),
+    "/v1/audio/transcriptions": (TRANSCRIPTIONS, "/audio/transcriptions"),
+    "/v1/audio/translations": (TRANSLATIONS, "/audio/translations"),
     "/v1/messages": (MESSAGES, "/v1/messages"),
     "/v1/messages/count_tokens": (COUNT_MESSAGE_TOKENS, "/v1/messages/count_tokens"),
     "/claude/v1/messages": (MESSAGES, "/v1/messages"),
     "/claude/v1/messages/count_tokens": (COUNT_MESSAGE_TOKENS, "/v1/messages/count_tokens"),
 }
 
-_GEMINI = re.compile(r"/(?:gemini/)?(?P<version>v[0-9][a-z0-9]*)/models/(?P<model>[^/:]+):(?P<verb>[A-Za-z]+)")
+_GEMINI = re.compile(r"/(?:gemini/)?(?P<version>v[0-9][a-z0-9]*)/models/(?P<model>[^\n]+):(?P<verb>[A-Za-z]+)")
+"""A model's name may hold `/` and `:`, which Google's SDK does not escape; the last colon stands before the verb."""
+
 _GEMINI_VERBS = {
     "generateContent": GENERATE,
     "streamGenerateContent": GENERATE,
@@ -43,8 +64,7 @@ _TELLING_HEADERS = {
     "x-goog-api-key": Dialect.GEMINI,
     "x-goog-api-client": Dialect.GEMINI,
 }
-_LISTS = ("/v1/models", "/claude/v1/models")
-_GEMINI_LIST = re.compile(r"/(?:gemini/v[0-9][a-z0-9]*|v1beta)/models")
+_DIRECTORY = re.compile(r"/(?:(?:claude/)?v1|gemini/v[0-9][a-z0-9]*|v1beta)/models(?:/(?P<model>[^\n]+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +88,20 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class ModelList:
-    """A list of models, in one dialect's shape."""
+    """The models there are, in one dialect's shape; or the one of this name alone, if it is among them."""
 
     dialect: Dialect
+    model: str | None = None
 
 
 def dialect_of(target: str, headers: Mapping[str, str]) -> Dialect:
-    """What a caller at this path speaks. All three SDKs ask at `/v1/models`; their headers tell them apart."""
+    """What a caller at this path speaks. All three SDKs ask for models at `/v1`; their headers tell them apart."""
     path = target.partition("?")[0]
     if path.startswith(("/v1/messages", "/claude/")):
         return Dialect.ANTHROPIC
-    if path.startswith(("/v1beta", "/gemini/")) or _GEMINI.fullmatch(path):
+    if path.startswith(("/v1beta", "/gemini/")) or _find_gemini(path, ""):
         return Dialect.GEMINI
-    if path == "/v1/models":
+    if path.startswith("/v1/models"):
         return next((dialect for header, dialect in _TELLING_HEADERS.items() if header in headers), Dialect.OPENAI)
     return Dialect.OPENAI
 
@@ -89,14 +110,21 @@ def find_route(method: str, target: str, headers: Mapping[str, str]) -> Route | 
     """What is at this path and query for this method, if anything."""
     path, _, query = target.partition("?")
     if method == "GET":
-        known = path in _LISTS or _GEMINI_LIST.fullmatch(path)
-        return ModelList(dialect_of(path, headers)) if known else None
+        return _find_list(path, headers)
     if method != "POST":
         return None
     if path in _FIXED:
         operation, template = _FIXED[path]
         return Route(operation, template, query)
     return _find_gemini(path, query)
+
+
+def _find_list(path: str, headers: Mapping[str, str]) -> ModelList | None:
+    match = _DIRECTORY.fullmatch(path)
+    if match is None:
+        return None
+    model = match["model"]
+    return ModelList(dialect_of(path, headers), None if model is None else unquote(model))
 
 
 def _find_gemini(path: str, query: str) -> Route | None:

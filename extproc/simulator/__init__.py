@@ -8,7 +8,7 @@ before is the vendor's name (`/a/v1/chat/completions` is vendor `a`; a version s
 
 | ends with | answers |
 |---|---|
-| `/chat/completions`, `/responses`, `/embeddings`, GET `/models` | OpenAI |
+| `/chat/completions`, `/completions`, `/responses`, `/embeddings`, `/moderations`, `/images/generations`, `/images/edits`, `/audio/speech`, `/audio/transcriptions`, `/audio/translations`, `/rerank`, GET `/models` | OpenAI |
 | `/messages`, `/messages/count_tokens` | Anthropic |
 | `/models/{model}:generateContent`, `:streamGenerateContent`, `:embedContent`, `:batchEmbedContents`, `:countTokens` | Gemini |
 | GET `/_sim/received?vendor=a&since=N` | what was received, oldest first, those with `seq` above N; DELETE empties it |
@@ -34,7 +34,7 @@ applied. How an answer goes is scripted by the request, in two places that are m
 | `close_after` | | the same with FIN, and the answer's end missing |
 | `pause_at` | | wait there until told to go on: -1 before the headers, N after N chunks (of an answer in one piece: after its first half), more than there are: after all but the mark of the message's end, which an answer in one piece has not |
 | `no_usage` | false | leave the usage out |
-| `usage` | | `input` (words of the prompt, at least 1), `output` (= `chunks`), `cached`, `cache_write`, `reasoning` (0). Inclusive: the cached classes are part of input, reasoning is part of output. Each vendor's answer words it its own way; what a vendor has no word for is dropped (`cache_write` in Gemini; embeddings know input alone) |
+| `usage` | | `input` (words of the prompt, at least 1), `output` (= `chunks`), `cached`, `cache_write`, `reasoning` (0). Inclusive: the cached classes are part of input, reasoning is part of output. Each vendor's answer words it its own way; what a vendor has no word for is dropped (`cache_write` in Gemini; embeddings know input alone). Beside tokens: `image`, the part of an image's input that is images; `searches` of a ranking, `seconds` of a transcript (else it tells tokens, `audio` of them in the input); `hit`, DeepSeek's word for what its cache had, in the place of `cached`; `cache_write_1h`, the part of Anthropic's `cache_write` that stays for an hour |
 | `word_bytes` | 0 | pad each word to that size |
 | `body_bytes` | 0 | pad a JSON answer to that size, with spaces |
 | `echo_headers` | false | send each request header back as `x-echo-<name>` |

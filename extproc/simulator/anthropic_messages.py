@@ -80,7 +80,7 @@ def _count(turn: Turn) -> Answer:
 def _whole(turn: Turn) -> Answer:
     message = _message(turn, [{"type": "text", "text": turn.text}], "end_turn")
     if not turn.script.no_usage:
-        message["usage"] = _usage(turn.usage, turn.usage.output) | {"output_tokens_details": _thinking(turn.usage)}
+        message["usage"] = _usage(turn, turn.usage.output) | {"output_tokens_details": _thinking(turn.usage)}
     return whole(turn.script, message, headers=_headers(turn))
 
 
@@ -88,7 +88,7 @@ def _stream(turn: Turn) -> Answer:
     start = _message(turn, [], None)
     end: dict[str, Any] = {"delta": {"stop_reason": "end_turn", "stop_sequence": None}}
     if not turn.script.no_usage:
-        start["usage"] = _usage(turn.usage, output=1)
+        start["usage"] = _usage(turn, output=1)
         end["usage"] = _cumulative(turn.usage) | {"output_tokens_details": _thinking(turn.usage)}
     block = {"type": "text", "text": ""}
     return streamed(
@@ -124,11 +124,15 @@ def _message(turn: Turn, content: list[dict[str, Any]], stop_reason: str | None)
     }
 
 
-def _usage(usage: Usage, output: int) -> dict[str, Any]:
+def _usage(turn: Turn, output: int) -> dict[str, Any]:
     """The numbers known when `output` tokens have been made."""
+    usage, hour = turn.usage, turn.script.usage.cache_write_1h
     return _cumulative(usage) | {
         "output_tokens": output,
-        "cache_creation": {"ephemeral_5m_input_tokens": usage.cache_write, "ephemeral_1h_input_tokens": 0},
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": usage.cache_write - hour,
+            "ephemeral_1h_input_tokens": hour,
+        },
         "service_tier": "standard",
     }
 

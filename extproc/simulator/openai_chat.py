@@ -22,7 +22,6 @@ from extproc.simulator.answer import (
     texts_of,
     whole,
 )
-from extproc.simulator.usage import Usage
 
 _SLOT = b"@word@"
 
@@ -70,7 +69,7 @@ def _whole(turn: Turn) -> Answer:
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     payload = _envelope(turn, "chat.completion") | {"choices": [choice]}
     if not turn.script.no_usage:
-        payload["usage"] = _usage(turn.usage)
+        payload["usage"] = usage_of(turn)
     return whole(turn.script, payload, headers=headers(turn))
 
 
@@ -82,7 +81,7 @@ def _stream(include_usage: bool, turn: Turn) -> Answer:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return event(envelope | {"choices": [choice]})
 
-    usage = event(envelope | {"choices": [], "usage": _usage(turn.usage)}) if told else b""
+    usage = event(envelope | {"choices": [], "usage": usage_of(turn)}) if told else b""
     return streamed(
         turn,
         opening=chunk({"role": "assistant", "content": "", "refusal": None}),
@@ -103,15 +102,21 @@ def _envelope(turn: Turn, kind: str) -> dict[str, Any]:
     }
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
-    return {
+def usage_of(turn: Turn) -> dict[str, Any]:
+    """Usage in OpenAI's words; in DeepSeek's older ones if the script says what its cache hit."""
+    usage, said = turn.usage, turn.script.usage
+    told: dict[str, Any] = {
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,
         "total_tokens": usage.input + usage.output,
+    }
+    if said.hit is not None:
+        return told | {"prompt_cache_hit_tokens": said.hit, "prompt_cache_miss_tokens": usage.input - said.hit}
+    return told | {
         "prompt_tokens_details": {
             "cached_tokens": usage.cached,
             "cache_write_tokens": usage.cache_write,
-            "audio_tokens": 0,
+            "audio_tokens": said.audio,
         },
         "completion_tokens_details": {
             "reasoning_tokens": usage.reasoning,

@@ -30,6 +30,12 @@ class UsageScript(Struct, frozen=True, forbid_unknown_fields=True):
     cached: Count = 0
     cache_write: Count = 0
     reasoning: Count = 0
+    image: Count | None = None
+    searches: Count | None = None
+    seconds: Annotated[float, Meta(ge=0)] | None = None
+    audio: Count = 0
+    cache_write_1h: Count = 0
+    hit: Count | None = None
 
 
 class Script(Struct, frozen=True, forbid_unknown_fields=True):

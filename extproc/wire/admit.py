@@ -17,13 +17,16 @@ import structlog
 from extproc.core import identity
 from extproc.core.catalog import Catalog
 from extproc.core.chain import Attempt, build_chain, visible_models
+from extproc.core.ending import known_costs
 from extproc.core.identity import KeyRecord, Keyring
 from extproc.core.learned import Learned
 from extproc.core.ledger import UNLIMITED, Hold, HoldResult, Ledger, Outcome
-from extproc.core.money import format_usd
+from extproc.core.money import Currency, decimal_usd, format_usd
+from extproc.core.pricing import ONE
 from extproc.core.quote import Quote, make_quote, terms_of
 from extproc.core.rate import Draw
 from extproc.dialects.bodies import Body, read_body
+from extproc.dialects.model_lists import Reader
 from extproc.dialects.routes import ModelList, Route, dialect_of, find_route
 from extproc.errors import (
     CONCURRENCY,
@@ -81,7 +84,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Decides on requests. Collaborators only; nothing of a request is kept here. Months begin by `zone`."""
+    """Decides on requests. Collaborators only; nothing of a request is kept here.
+
+    Months begin by `zone`, amounts are told in `currency` too.
+    """
 
     catalog: Callable[[], Catalog]
     keyring: Keyring
@@ -91,6 +97,7 @@ class Admission:
     draw: random.Random
     zone: tzinfo
     learned: Learned
+    currency: Currency | None = None
 
     async def serve(self, first: ProcessingRequest, stream: Stream) -> None:
         """Answer one request's headers, then its body."""
@@ -122,10 +129,19 @@ class Admission:
             return UNKNOWN_PATH
         catalog = self.catalog()
         if isinstance(route, ModelList):
-            return replies.list_models(route.dialect, visible_models(catalog, key.group, route.dialect))
+            return self._list_models(route, catalog, key)
         if head.ends:
             return INVALID_REQUEST.saying("The request has no body; this path needs a JSON object.")
         return Known(head, digest, key, route, catalog)
+
+    def _list_models(self, asked: ModelList, catalog: Catalog, key: KeyRecord) -> ProcessingResponse | Refusal:
+        models = visible_models(catalog, key.group, asked.dialect)
+        group = catalog.groups.get(key.group)
+        reader = Reader(group.multiplier_ppm if group else ONE, key.discount_ppm, self.now_ms())
+        if asked.model is None:
+            return replies.list_models(asked.dialect, models, reader)
+        found = next((model for model in models if model.name == asked.model), None)
+        return replies.show_model(asked.dialect, found, reader) if found else _no_model(asked.model)
 
     async def _find_key(self, digest: str, fresh: bool) -> KeyRecord | None:
         """The key; from the cache only where a hold will check it again, and only if it may be used."""
@@ -135,7 +151,7 @@ class Admission:
         return key
 
     async def _on_body(self, known: Known, raw: bytes) -> ProcessingResponse | Refusal:
-        body = read_body(known.route, raw)
+        body = read_body(known.route, raw, known.head.headers.get("content-type", ""))
         if isinstance(body, Refusal):
             return body
         held = await self._hold(known, known.key, body)
@@ -154,10 +170,9 @@ class Admission:
         ask, operation = body.ask, known.route.operation
         chain = build_chain(known.catalog, key.groups, ask.model, operation, self.draw)
         if not chain:
-            message = f"The model '{ask.model}' does not exist, or this key may not call it here."
-            return MODEL_NOT_FOUND.saying(message, "model")
-        model, now = known.catalog.models[ask.model], self.now_ms()
-        requests_per_minute, tokens_per_minute = key.per_minute(known.catalog.groups[key.group])
+            return _no_model(ask.model)
+        model, group, now = known.catalog.models[ask.model], known.catalog.groups[key.group], self.now_ms()
+        requests_per_minute, tokens_per_minute = key.per_minute(group)
         accounts = key.accounts(identity.month_of(now, self.zone))
         revision, learned = known.catalog.revision, self.learned
         terms = terms_of(model, operation, ask.said, now)
@@ -170,18 +185,19 @@ class Admission:
         draw = Draw(requests_per_minute, 1)
         result = await self.ledger.hold(_hold_of(known.head.request_id, key, quote, draw))
         if result.outcome in (Outcome.HELD, Outcome.EXISTS):
-            return Admitted(quote, chain, replies.rate_headers(result))
+            return Admitted(quote, chain, group.try_seconds(ask.stream), replies.rate_headers(result))
         if result.outcome is Outcome.KEY_STALE:
             return None
-        return _refusal_of(result, quote)
+        return _refusal_of(result, quote, self.currency)
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A quote that is held, the chain it is for, and what the answer says of the key's limits."""
+    """A quote that is held, the chain it is for, how long each attempt has, and what the answer says of the limits."""
 
     quote: Quote
     chain: tuple[Attempt, ...]
+    try_seconds: int
     limits: dict[str, str]
 
 
@@ -203,6 +219,10 @@ async def _guarded(
     return decided
 
 
+def _no_model(name: str) -> Refusal:
+    return MODEL_NOT_FOUND.saying(f"The model '{name}' does not exist, or this key may not call it here.", "model")
+
+
 def _hold_of(request_id: str, key: KeyRecord, quote: Quote, requests: Draw) -> Hold:
     return Hold(
         hold_id=request_id,
@@ -221,7 +241,7 @@ def _hold_of(request_id: str, key: KeyRecord, quote: Quote, requests: Draw) -> H
     )
 
 
-def _refusal_of(result: HoldResult, quote: Quote) -> Refusal:
+def _refusal_of(result: HoldResult, quote: Quote, currency: Currency | None) -> Refusal:
     """What the caller is told of a hold that was refused."""
     refusal = replace(_REFUSALS.get(result.outcome, INTERNAL), headers=tuple(replies.rate_headers(result).items()))
     if result.outcome in (Outcome.REQUESTS_PER_MINUTE, Outcome.TOKENS_PER_MINUTE):
@@ -229,7 +249,8 @@ def _refusal_of(result: HoldResult, quote: Quote) -> Refusal:
         return replace(refusal, retry_after_seconds=-(-retry_ms // 1000))
     if result.available_nano is None:
         return refusal
-    estimate, left = format_usd(quote.hold_nano), format_usd(result.available_nano)
+    show = currency.beside if currency else format_usd
+    estimate, left = show(quote.hold_nano), show(result.available_nano)
     return refusal.saying(f"{refusal.message} This request may cost up to {estimate}, {left} is left.")
 
 
@@ -238,7 +259,20 @@ def _forward(admitted: Admitted, route: Route, body: Body, raw: bytes) -> codec.
     for attempt in admitted.chain:
         base_path = urlsplit(attempt.channel.base_url).path.rstrip("/")
         paths[attempt.channel.name] = route.path_at(base_path, attempt.vendor_model)
-        if body.model_end and attempt.vendor_model != body.ask.model:
+        if attempt.vendor_model != body.ask.model:
             models[attempt.channel.name] = msgspec.json.encode(attempt.vendor_model).decode()
     changed = None if body.forward == raw else body.forward
-    return codec.Forward(admitted.quote, paths, models, body.model_start, body.model_end, changed, admitted.limits)
+    clusters = {attempt.channel.name: attempt.channel.cluster for attempt in admitted.chain}
+    return codec.Forward(
+        quote=admitted.quote,
+        paths=paths,
+        models=models,
+        model_start=body.model_start,
+        model_end=body.model_end,
+        body=changed,
+        limits=admitted.limits,
+        clusters=clusters,
+        shown=[attempt.channel.name for attempt in admitted.chain if attempt.shown],
+        try_seconds=admitted.try_seconds,
+        costs={channel: decimal_usd(nano) for channel, nano in known_costs(admitted.quote).items()},
+    )

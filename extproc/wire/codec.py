@@ -7,12 +7,15 @@ What travels in Envoy's dynamic metadata, under `names.METADATA_NAMESPACE`:
     owner                   whose key it is, set when that is known: a lost answer of admit can still be undone
     quote                   JSON of `Quote`, set when the hold is taken
     paths                   channel → path and query to ask it at
+    costs                   cluster → what the request costs there, in USD, where that is known beforehand
+    shown                   cluster → channel, of those that the caller may know of
     models                  channel → its name for the model, a JSON string, where that differs from the caller's
-    model_start, model_end  where in the forwarded body the caller's name stands
+    model                   the caller's name for the model, a JSON string, where there are `models`
+    model_start, model_end  where in the forwarded body it stands, if it is not in the path
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 import msgspec
@@ -25,10 +28,11 @@ from extproc import names
 from extproc.core.catalog import Dialect
 from extproc.core.ending import Report
 from extproc.core.ledger import HOLD_MS
-from extproc.core.pricing import Usage
+from extproc.core.pricing import UnitKind
 from extproc.core.quote import Quote
 from extproc.core.record import UsageRecord
 from extproc.dialects.routes import OPERATIONS
+from extproc.dialects.usage import UNCOUNTED, Told, read_inclusive, read_words
 from extproc.wire.pb.access_log_entry_pb2 import AccessLogType, HTTPAccessLogEntry
 from extproc.wire.pb.core_pb2 import HeaderValue, HeaderValueOption, Metadata
 from extproc.wire.pb.ext_proc_pb2 import (
@@ -68,7 +72,11 @@ class RequestHead:
 class Forward:
     """What admit lets through: the quote, the chain's paths and models, the changed body (None to leave it).
 
-    `limits` are headers for the answer, whoever gives it.
+    `models` has the vendor's name as JSON for each channel that has another than the caller's; where the body has it,
+    it stands from `model_start` to `model_end`, else both are 0. `limits` are headers for the answer, whoever gives it.
+    `clusters` has the cluster of each channel, in the order of the chain, `shown` those the caller may know of.
+    `try_seconds` is what each attempt has until its answer begins, 0 for what the route says. `costs` has what the
+    request costs at a channel, in USD, where that is known.
     """
 
     quote: Quote
@@ -78,6 +86,10 @@ class Forward:
     model_end: int
     body: bytes | None
     limits: Mapping[str, str]
+    clusters: Mapping[str, str]
+    shown: Collection[str] = ()
+    try_seconds: int = 0
+    costs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +142,9 @@ def forward(answer: Forward) -> ProcessingResponse:
     Envoy picks the route again only for a header mutation; the retries it may make are one fewer than the channels. It
     refuses a changed body whose content-length is not changed too.
     """
-    chain = list(answer.quote.lines)
-    headers = [_header("x-envoy-max-retries", str(len(chain) - 1))]
+    headers = [_header("x-envoy-max-retries", str(len(answer.clusters) - 1))]
+    if answer.try_seconds:
+        headers.append(_header("x-envoy-upstream-rq-per-try-timeout-ms", str(answer.try_seconds * 1000)))
     if answer.body is not None:
         headers.append(_header("content-length", str(len(answer.body))))
     common = CommonResponse(
@@ -142,13 +155,20 @@ def forward(answer: Forward) -> ProcessingResponse:
     metadata = _metadata(response)
     metadata[names.META_QUOTE] = _encoder.encode(answer.quote).decode()
     metadata.get_or_create_struct(names.META_PATHS).update(answer.paths)
+    if answer.shown:
+        metadata.get_or_create_struct(names.META_SHOWN).update({answer.clusters[name]: name for name in answer.shown})
+    if answer.costs:
+        costs = {answer.clusters[name]: usd for name, usd in answer.costs.items()}
+        metadata.get_or_create_struct(names.META_COSTS).update(costs)
     if answer.limits:
         metadata.get_or_create_struct(names.META_LIMITS).update(answer.limits)
     if answer.models:
         metadata.get_or_create_struct(names.META_MODELS).update(answer.models)
+        metadata[names.META_MODEL] = _encoder.encode(answer.quote.model).decode()
+    if answer.models and answer.model_end:
         metadata[names.META_MODEL_START] = answer.model_start
         metadata[names.META_MODEL_END] = answer.model_end
-    response.typed_dynamic_metadata[names.CHAIN_NAMESPACE].CopyFrom(_override(chain))
+    response.typed_dynamic_metadata[names.CHAIN_NAMESPACE].CopyFrom(_override(answer.clusters))
     return response
 
 
@@ -176,14 +196,11 @@ def _metadata(response: ProcessingResponse) -> Struct:
     return response.dynamic_metadata.get_or_create_struct(names.METADATA_NAMESPACE)
 
 
-def _override(chain: Sequence[str]) -> Any:
+def _override(clusters: Mapping[str, str]) -> Any:
     """One group per attempt, so that each retry goes to the next channel."""
     groups = [
-        PriorityGroup(
-            name=name,
-            clusters=[ClusterWeight(cluster_name=names.CHANNEL_CLUSTER_PREFIX + name, weight=UInt32Value(value=1))],
-        )
-        for name in chain
+        PriorityGroup(name=name, clusters=[ClusterWeight(cluster_name=cluster, weight=UInt32Value(value=1))])
+        for name, cluster in clusters.items()
     ]
     packed = Any()
     packed.Pack(PriorityGroupsOverride(priority_groups=groups), deterministic=True)
@@ -196,9 +213,10 @@ def _override(chain: Sequence[str]) -> Any:
 def read_trailers(request: ProcessingRequest, now_ms: int) -> tuple[Quote, Report] | None:
     """What the response trailers tell, or None when only the access log can tell how it ended."""
     quote, _ = _decided(request.metadata_context)
-    usage = _counted(request.metadata_context)
-    if quote is None or usage is None or not usage[1]:
+    counted = _counted(request.metadata_context, quote) if quote else None
+    if quote is None or counted is None or not counted[1]:
         return None
+    told, _ = counted
     attributes: dict[str, object] = {}
     for struct in request.attributes.values():
         attributes.update(struct)
@@ -207,11 +225,12 @@ def read_trailers(request: ProcessingRequest, now_ms: int) -> tuple[Quote, Repor
         status=int(cast("float", attributes.get("response.code", 0))),
         clean=True,
         channel=_channel(str(attributes.get("xds.cluster_name", ""))),
-        usage=usage[0],
+        usage=told.usage,
         usage_whole=True,
         sent_bytes=int(cast("float", attributes.get("response.size", 0))),
         attempts=int(cast("float", attributes.get("upstream.request_attempt_count", 1))),
         duration_ms=now_ms - quote.held_ms,
+        doubts=told.doubts,
     )
     return quote, report
 
@@ -236,7 +255,7 @@ def read_entry(entry: HTTPAccessLogEntry) -> Ended | None:
         status=response.response_code.value,
         clean=clean,
         channel=_channel(common.upstream_cluster),
-        usage=told[0] if told else None,
+        usage=told[0].usage if told else None,
         usage_whole=bool(told and told[1]),
         sent_bytes=response.response_body_bytes,
         attempts=max(1, common.upstream_request_attempt_count),
@@ -244,6 +263,7 @@ def read_entry(entry: HTTPAccessLogEntry) -> Ended | None:
         if common.HasField("time_to_first_downstream_tx_byte")
         else None,
         duration_ms=_ms(common.duration),
+        doubts=told[0].doubts if told else (),
     )
     return Ended(
         report=report,
@@ -266,6 +286,7 @@ class _JournalUsage(msgspec.Struct):
     cache_write: str | None
     output: str | None
     reasoning: str | None
+    total: str | None = None
 
 
 class JournalLine(msgspec.Struct, frozen=True):
@@ -331,6 +352,7 @@ class JournalLine(msgspec.Struct, frozen=True):
         usage.input_token_details.cache_creation_tokens.value = int(told.cache_write or 0)
         usage.output_tokens.value = int(told.output or 0)
         usage.output_token_details.reasoning_tokens.value = int(told.reasoning or 0)
+        usage.provider_total_tokens.value = int(told.total or 0)
         return usage
 
 
@@ -360,57 +382,66 @@ def _decided(metadata: Metadata) -> tuple[Quote | None, str | None]:
     )
 
 
-def _told(metadata: Metadata, quote: Quote, clean: bool) -> tuple[Usage, bool] | None:
+def _told(metadata: Metadata, quote: Quote, clean: bool) -> tuple[Told, bool] | None:
     """The usage as it was counted or lifted, and whether it is whole; one that is whole before one that is not."""
-    counted, lifted = _counted(metadata), _lifted(metadata, quote, clean)
+    counted, lifted = _counted(metadata, quote), _lifted(metadata, quote, clean)
     if lifted and lifted[1] and not (counted and counted[1]):
         return lifted
     return counted or lifted
 
 
-def _counted(metadata: Metadata) -> tuple[Usage, bool] | None:
-    """Usage as the AI protocol manager read it, and whether it is whole. Its numbers are inclusive as ours."""
+def _counted(metadata: Metadata, quote: Quote) -> tuple[Told, bool] | None:
+    """Usage as the AI protocol manager read it, with what only was lifted; and whether it is whole."""
     packed = metadata.typed_filter_metadata.get(names.USAGE_NAMESPACE)
     if packed is None:
         return None
     counted = TokenUsage.FromString(packed.value)
     if counted.extraction_status == TokenUsage.FAILED:
         return None
-    usage = Usage.of(
-        counted.input_tokens.value,
-        counted.input_token_details.cached_tokens.value,
-        counted.input_token_details.cache_creation_tokens.value,
-        counted.output_tokens.value,
-        counted.output_token_details.reasoning_tokens.value,
-    )
-    return usage, counted.extraction_status == TokenUsage.COMPLETE
+    numbers: dict[str, float] = {
+        "input": counted.input_tokens.value,
+        "cache_write": counted.input_token_details.cache_creation_tokens.value,
+        "output": counted.output_tokens.value,
+        "reasoning": counted.output_token_details.reasoning_tokens.value,
+    }
+    told_or_not = {
+        "cache_read": counted.input_token_details.cached_tokens.value,
+        "total": counted.provider_total_tokens.value,
+    }
+    numbers |= {name: number for name, number in told_or_not.items() if number}
+    lifted = _lifted_numbers(metadata)
+    numbers |= {name: lifted[name] for name in UNCOUNTED if name in lifted}
+    return read_inclusive(numbers, _unit(quote)), counted.extraction_status == TokenUsage.COMPLETE
 
 
-def _lifted(metadata: Metadata, quote: Quote, clean: bool) -> tuple[Usage, bool] | None:
+def _lifted(metadata: Metadata, quote: Quote, clean: bool) -> tuple[Told, bool] | None:
     """Usage that `json_to_metadata` and `sse_to_metadata` lifted, and whether it is whole.
 
     OpenAI and Anthropic tell the output at the end alone: whoever has seen it has had the whole answer. Gemini tells
-    with every event what there is so far. Anthropic's input excludes what its cache read and wrote, Gemini's output
-    excludes its thoughts.
+    with every event what there is so far. A vendor may count units where the price is by tokens: that is not whole.
     """
-    struct = metadata.filter_metadata.get(names.LIFTED_NAMESPACE)
-    if struct is None or "input" not in struct.fields:
+    lifted = _lifted_numbers(metadata)
+    if not lifted.keys() & {"input", "total", "seconds", "searches"}:
         return None
-    lifted = {name: int(value.number_value) for name, value in struct.fields.items()}
     dialect = OPERATIONS[quote.operation].dialect
-    tokens, read, write = lifted["input"], lifted.get("cache_read", 0), lifted.get("cache_write", 0)
-    output, reasoning = lifted.get("output", 0), lifted.get("reasoning", 0)
-    if dialect is Dialect.ANTHROPIC:
-        tokens += read + write
-    if dialect is Dialect.GEMINI:
-        output += reasoning
     told_at_the_end = quote.generates and dialect is not Dialect.GEMINI
     whole = "output" in lifted if told_at_the_end else clean
-    return Usage.of(tokens, read, write, output, reasoning), whole
+    has_tokens = not quote.terms.rates.by_tokens or bool(lifted.keys() & {"input", "total"})
+    return read_words(lifted, dialect, _unit(quote)), whole and has_tokens
+
+
+def _lifted_numbers(metadata: Metadata) -> dict[str, float]:
+    struct = metadata.filter_metadata.get(names.LIFTED_NAMESPACE)
+    return {name: value.number_value for name, value in struct.fields.items()} if struct else {}
+
+
+def _unit(quote: Quote) -> UnitKind | None:
+    unit = quote.terms.rates.unit
+    return unit.kind if unit else None
 
 
 def _channel(cluster: str) -> str:
-    return cluster.removeprefix(names.CHANNEL_CLUSTER_PREFIX)
+    return cluster.removeprefix(names.CHANNEL_CLUSTER_PREFIX).partition(names.EDITION_MARK)[0]
 
 
 def _ms(duration: Duration) -> int:

@@ -6,7 +6,7 @@ from extproc import names
 from extproc.core.catalog import Dialect, Model
 from extproc.core.ledger import HoldResult
 from extproc.dialects.errors import error_body
-from extproc.dialects.model_lists import model_list
+from extproc.dialects.model_lists import Reader, model_list, single_model
 from extproc.errors import Refusal
 from extproc.wire import codec
 from extproc.wire.pb.ext_proc_pb2 import ProcessingResponse
@@ -41,6 +41,11 @@ def _duration(milliseconds: int) -> str:
     return f"{minutes}m{rest / 1000:g}s" if minutes else f"{rest / 1000:g}s"
 
 
-def list_models(dialect: Dialect, models: Sequence[Model]) -> ProcessingResponse:
+def list_models(dialect: Dialect, models: Sequence[Model], reader: Reader) -> ProcessingResponse:
     """The model list in the caller's dialect."""
-    return codec.immediate(200, model_list(dialect, models), names.DETAILS_PREFIX + "models", {})
+    return codec.immediate(200, model_list(dialect, models, reader), names.DETAILS_PREFIX + "models", {})
+
+
+def show_model(dialect: Dialect, model: Model, reader: Reader) -> ProcessingResponse:
+    """One model in the caller's dialect."""
+    return codec.immediate(200, single_model(dialect, model, reader), names.DETAILS_PREFIX + "model", {})

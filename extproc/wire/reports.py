@@ -63,6 +63,8 @@ class Reports:
         verdict = conclude(quote, report)
         if self._told.get(report.request_id) == (verdict.state, verdict.cost_nano):
             return
+        if report.doubts:
+            log.warning("usage_in_doubt", request_id=report.request_id, channel=report.channel, doubts=report.doubts)
         record = make_record(quote, report, verdict, reporter)
         result = await self.send(
             End(

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from tests.bench import ledger, partial, report
+from tests.bench import config, ledger, partial, report
 from tests.bench.load import INSTALL, LONG, PACED, SHORT, UNARY, wrk_is_there
 from tests.bench.measure import Case, Figures, Side, alternate, at_rest, compare, window
 from tests.bench.money import check_books, mute_sweeper
@@ -47,12 +47,16 @@ def main() -> None:
             results = ledger.run(Path(folder), CONFIG, console)
         elif args.partial:
             results = partial.run(console)
+        elif args.config:
+            results = config.run(Path(folder), console)
         else:
             results = _bench(Path(folder), args.workers, args.quick, console)
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + "\n")
     if args.ledger and (grown := ledger.grown(results)):
         sys.exit(grown)
+    if args.config and (larger := config.grown(results)):
+        sys.exit(larger)
     if results.get(RATIO, 0) > ALLOWED_RATIO:
         sys.exit(f"The sidecar's CPU grows with the chunks (allowed for noise: {ALLOWED_RATIO}). Does it see the body?")
 
@@ -63,6 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, choices=(1, 2), default=1, help="of the sidecar (default: 1)")
     parser.add_argument("--ledger", action="store_true", help="only hold and settle, without Envoy")
     parser.add_argument("--partial", action="store_true", help="only the charge of cut streams, without a gateway")
+    parser.add_argument("--config", action="store_true", help="only a large configuration: load, compile, resolve")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     return parser.parse_args()
 

@@ -12,8 +12,9 @@ from tests.compiler.samples import BOOTSTRAP, VALUES
 def test_fills_in_address_and_port() -> None:
     """What is left is YAML without a placeholder, listening where it was told to."""
     rendered = render_bootstrap(BOOTSTRAP, {"TOLLGATE_LISTEN": "::", "TOLLGATE_PORT": "81"})
-    (listener,) = yaml.safe_load(rendered)["static_resources"]["listeners"]
-    assert listener["address"] == {"socket_address": {"address": "::", "port_value": 81}}
+    edge, gate = yaml.safe_load(rendered)["static_resources"]["listeners"]
+    assert "address" not in gate
+    assert edge["address"] == {"socket_address": {"address": "::", "port_value": 81}}
     assert "$" not in rendered
 
 

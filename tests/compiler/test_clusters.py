@@ -1,5 +1,6 @@
 """What holds for every cluster and secret, whatever the catalog."""
 
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 from extproc.compiler.channel_filters import compile_secrets
 from extproc.compiler.clusters import REFUSING, compile_clusters
 from extproc.errors import ConfigError
-from extproc.names import CREDENTIAL_HEADERS
+from extproc.names import CREDENTIAL_HEADERS, GATE_HEADER, GATE_LISTENER, LIMITED_CLUSTER_PREFIX
 from tests.compiler.samples import catalog_of, channel_of
 
 A = channel_of("a", "https://a.example/v1", "env:KEY_OF_A")
@@ -55,7 +56,7 @@ def test_first_filter_removes_every_credential(cluster: dict[str, Any]) -> None:
 def test_order_of_filters(cluster: dict[str, Any]) -> None:
     """The Lua checks that a credential was injected, so it stands behind; the codec is last, as Envoy demands."""
     expected = ["clean", "credential", "path_and_model", "upstream_codec"]
-    if cluster["name"] == "channel_c":
+    if cluster["name"] == C.cluster:
         expected.remove("credential")
     assert list(_filters(cluster)) == expected
 
@@ -68,7 +69,7 @@ def test_credential_goes_into_the_dialects_header() -> None:
         filters = _filters(cluster)
         generic = filters["credential"]["credential"]["typed_config"]
         told = filters["path_and_model"]["filter_context"]["credential_header"]
-        seen[cluster["name"]] = (generic["header"], generic.get("header_value_prefix", ""), told)
+        seen[cluster["alt_stat_name"]] = (generic["header"], generic.get("header_value_prefix", ""), told)
     assert seen == {
         "channel_a": ("authorization", "Bearer ", "authorization"),
         "channel_b": ("x-api-key", "", "x-api-key"),
@@ -111,6 +112,41 @@ def test_where_a_base_url_points(base_url: str, host: str, port: int, authority:
     assert ("transport_socket" in cluster) == base_url.startswith("https")
 
 
+LIMITED = replace(A, max_concurrent=3)
+
+
+def test_a_limited_channel_has_a_second_cluster_that_counts() -> None:
+    """The first makes the request the vendor's and leads to the gate; only the second knows vendor and limit."""
+    outer, inner = _clusters(LIMITED)
+    (plain,) = _clusters(A)
+    gate = outer["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+    assert gate["address"]["envoy_internal_address"]["server_listener_name"] == GATE_LISTENER
+    assert gate["hostname"] == "a.example"
+    told = _filters(outer)["clean"]["mutations"]["request_mutations"][-1]["append"]
+    assert told["header"] == {"key": GATE_HEADER, "value": inner["name"]}
+    assert inner["name"] == LIMITED_CLUSTER_PREFIX + outer["name"]
+    assert LIMITED.clusters == (outer["name"], inner["name"])
+    assert A.clusters == (plain["name"],)
+    assert _requests(inner) == 3
+    assert _requests(outer) == _requests(plain) > 10_000
+    for part in ("outlier_detection", "transport_socket", "cluster_type"):
+        assert part not in outer
+        assert inner[part] == plain[part]
+    assert "http_filters" not in inner["typed_extension_protocol_options"][_OPTIONS]
+
+
+def test_a_channel_that_comes_to_be_limited_is_another_cluster() -> None:
+    """Else requests would go to the gate before there is a second cluster. A change of the number is made in place."""
+    assert LIMITED.cluster != A.cluster
+    assert LIMITED.cluster == replace(A, max_concurrent=4).cluster
+
+
+def _requests(cluster: dict[str, Any]) -> int:
+    (threshold,) = cluster["circuit_breakers"]["thresholds"]
+    limit: int = threshold["max_requests"]
+    return limit
+
+
 def test_names_are_resolved_and_addresses_are_not() -> None:
     """A name is resolved again and again while Envoy runs; an address is a static cluster."""
     named, numbered = _clusters(A, B)
@@ -123,7 +159,10 @@ def test_secrets_say_where_and_not_what(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("KEY_OF_A", "sk-canary")
     files = compile_secrets(catalog_of(A, B, C))
     sources = {name: yaml.safe_load(text)["resources"][0]["generic_secret"]["secret"] for name, text in files.items()}
-    assert sources == {"a.yaml": {"environment_variable": "KEY_OF_A"}, "b.yaml": {"filename": "/secrets/b"}}
+    assert sources == {
+        f"{A.cluster}.json": {"environment_variable": "KEY_OF_A"},
+        f"{B.cluster}.json": {"filename": "/secrets/b"},
+    }
     assert "sk-canary" not in "".join(files.values())
 
 

@@ -1,10 +1,19 @@
 """The run folder: what Envoy would refuse never gets there, and nothing changes for it (on the real binary)."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from extproc.compiler.install import BOOTSTRAP, CLUSTERS, SIDECAR, install, run_files, write_run_folder
+from extproc.compiler.install import (
+    BOOTSTRAP,
+    CLUSTERS,
+    SIDECAR,
+    install,
+    run_files,
+    write_clusters,
+    write_run_folder,
+)
 from extproc.core.catalog import Channel
 from extproc.errors import ConfigError
 from tests.compiler import samples
@@ -27,20 +36,27 @@ def _snapshot(folder: Path) -> Snapshot:
 
 def test_writes_the_whole_folder_and_tells_the_version(tmp_path: Path) -> None:
     """A fresh folder gets every file, the version is that of the clusters, and no candidate is left behind."""
-    version = write_run_folder(tmp_path, samples.catalog_of(A, B), workers=2, listen="127.0.0.1", port=8080)
-    assert set(_snapshot(tmp_path)) == {BOOTSTRAP, CLUSTERS, SIDECAR, "secrets/a.yaml"}
-    assert f"version_info: {version}\n" in (tmp_path / CLUSTERS).read_text()
+    installed = write_run_folder(tmp_path, samples.catalog_of(A, B), workers=2, listen="127.0.0.1", port=8080)
+    assert set(_snapshot(tmp_path)) == {BOOTSTRAP, CLUSTERS, SIDECAR, f"secrets/{A.cluster}.json"}
+    assert f'"version_info": "{installed.version}"' in (tmp_path / CLUSTERS).read_text()
+    assert installed.clusters == {A.cluster, B.cluster}
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 FAULTS = {
-    "not YAML": (CLUSTERS, "version_info", "version_info: [", "."),
-    "a port that is none": (CLUSTERS, "port_value: 9001", "port_value: 90010", "less than or equal to 65535"),
-    "a name in a static cluster": (CLUSTERS, "address: 127.0.0.1", "address: not.an.address", "malformed IP address"),
+    "not JSON": (CLUSTERS, "version_info", 'version_info": [', "clusters.json cannot be read"),
+    "not YAML": (BOOTSTRAP, "static_resources:", "static_resources: [", "envoy.yaml cannot be read"),
+    "a port that is none": (CLUSTERS, '"port_value": 9001', '"port_value": 90010', "less than or equal to 65535"),
+    "a name in a static cluster": (CLUSTERS, '"127.0.0.1"', '"not.an.address"', "malformed IP address"),
     "a field Envoy does not know": (CLUSTERS, "connect_timeout", "connect_tomeout", "no such field: 'connect_tomeout'"),
-    "a channel twice": (CLUSTERS, "name: channel_b", "name: channel_a", "duplicate cluster 'channel_a'"),
+    "a channel twice": (CLUSTERS, f'"name": "{B.cluster}"', f'"name": "{A.cluster}"', "duplicate cluster 'channel_a@"),
     "Lua that does not load": (CLUSTERS, "local meta", "locl meta", "script load error"),
-    "a secret's file that is missing": (CLUSTERS, "secrets/a.yaml", "secrets/z.yaml", "secrets/z.yaml' does not exist"),
+    "a secret's file that is missing": (
+        CLUSTERS,
+        "secrets/channel_a",
+        "secrets/channel_z",
+        "secrets/channel_z.*' does not exist",
+    ),
     "a filter Envoy does not have": (
         BOOTSTRAP,
         "ext_proc.v3.ExternalProcessor",
@@ -71,4 +87,44 @@ def test_a_changed_catalog_replaces_what_changed(tmp_path: Path) -> None:
     install(tmp_path, _files(A, B))
     after = _snapshot(tmp_path)
     assert {path for path in after if after[path] != before.get(path)} == {CLUSTERS}
-    assert "channel_b" in after[CLUSTERS][0]
+    assert B.cluster in after[CLUSTERS][0]
+
+
+def test_new_clusters_come_beside_the_old(tmp_path: Path) -> None:
+    """The old stay word for word, with their secrets, until they are to be dropped; the bootstrap is left alone."""
+    write_run_folder(tmp_path, samples.catalog_of(A), workers=2, listen="127.0.0.1", port=8080)
+    before = _snapshot(tmp_path)
+    moved = samples.channel_of("a", "http://127.0.0.1:9002", "env:ANOTHER_KEY")
+
+    installed = write_clusters(tmp_path, samples.catalog_of(moved, B, revision="r2"))
+
+    assert installed.clusters == {A.cluster, moved.cluster, B.cluster}
+    assert installed.version.startswith("r2-")
+    between = _snapshot(tmp_path)
+    changed = {path for path in between if between[path] != before.get(path)}
+    assert changed == {CLUSTERS, f"secrets/{moved.cluster}.json"}
+    old, new = (json.loads(files[CLUSTERS][0])["resources"] for files in (before, between))
+    assert old == [cluster for cluster in new if cluster["name"] == A.cluster]
+
+    installed = write_clusters(tmp_path, samples.catalog_of(moved, B, revision="r2"), drop=[A.cluster, B.cluster])
+
+    assert installed.clusters == {moved.cluster, B.cluster}
+    assert set(between) - set(_snapshot(tmp_path)) == {f"secrets/{A.cluster}.json"}
+
+
+def test_a_fault_in_new_clusters_changes_nothing(tmp_path: Path) -> None:
+    """Neither a file nor a secret, though Envoy would have taken up the part of it that is good."""
+    write_run_folder(tmp_path, samples.catalog_of(A), workers=2, listen="127.0.0.1", port=8080)
+    before = _snapshot(tmp_path)
+    scoped = samples.channel_of("c", "http://[fe80::1%25eth0]:80", "env:KEY_OF_C")
+    with pytest.raises(ConfigError, match="malformed IP address: fe80::1"):
+        write_clusters(tmp_path, samples.catalog_of(B, scoped))
+    assert _snapshot(tmp_path) == before
+
+
+def test_a_sidecar_that_starts_again_leaves_the_clusters(tmp_path: Path) -> None:
+    """Beside an Envoy that somebody else runs, and that may have requests on them."""
+    write_run_folder(tmp_path, samples.catalog_of(A), workers=2, listen="127.0.0.1", port=8080)
+    installed = write_run_folder(tmp_path, samples.catalog_of(B), workers=2, listen="127.0.0.1", port=8080)
+    assert installed.clusters == {A.cluster, B.cluster}
+    assert f"secrets/{A.cluster}.json" in _snapshot(tmp_path)

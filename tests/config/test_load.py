@@ -39,6 +39,12 @@ def config(tmp_path: Path) -> Path:
     return Path(shutil.copytree(BASE, tmp_path / "config"))
 
 
+def set_state(config: Path, state: str) -> None:
+    """Write this state into the channel `openai`."""
+    credential = "    credential: env:OPENAI_API_KEY"
+    edit(config / "channels.yaml", credential, f"{credential}\n    state: {state}")
+
+
 def edit(file: Path, old: str, new: str) -> None:
     """Replace what the file holds exactly once."""
     text = file.read_text()
@@ -125,6 +131,43 @@ def test_group_without_a_channel_is_a_note_while_another_has_one(config: Path) -
         "group lonely has no channel left",
     ]
     assert loaded.catalog.groups["lonely"] == Group("lonely", 1_000_000, frozenset(), ())
+
+
+@pytest.mark.parametrize("credentials", [True, False])
+def test_a_disabled_channel_is_as_if_it_were_not_there(credentials: bool, config: Path) -> None:
+    """It is gone from the catalog, its groups and their models, and needs no credential."""
+    set_state(config, "disabled")
+    edit(config / "groups.yaml", "    channels:", "    models: [gpt-5-mini, fast]\n    channels:")
+    loaded = load(config, {"SPARE_API_KEY": "sk-spare"}, require_credentials=credentials)
+    assert loaded.notes == ["channel openai is left out: it is disabled"]
+    assert loaded.catalog.channels == {"spare": SPARE}
+    left = Group("default", 950_000, frozenset({"gpt-5-mini"}), (Member(SPARE, 1, 3),))
+    assert loaded.catalog.groups["default"] == left
+
+
+def test_a_drained_channel_keeps_its_place(config: Path) -> None:
+    """What runs on it needs its cluster and its credential; that no group has another is a note, not a fault."""
+    set_state(config, "drained")
+    with (config / "groups.yaml").open("a") as file:
+        file.write("  lonely:\n    channels: [{channel: openai}]\n")
+    loaded = load(config, ENV)
+    assert loaded.notes == ["channel openai is drained: it gets no new request", "group lonely has no channel left"]
+    assert loaded.catalog.channels == {"openai": dataclasses.replace(OPENAI, drained=True), "spare": SPARE}
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
+        load(config, {"SPARE_API_KEY": "sk-spare"})
+
+
+def test_limits_of_a_channel_and_terms_of_a_group(config: Path) -> None:
+    """What a channel may have under way, what a group waits and shows; a stream is waited for like the rest."""
+    edit(config / "channels.yaml", "    optional: true", "    optional: true\n    max_concurrent: 7")
+    edit(config / "groups.yaml", "    channels:", "    per_try_seconds: 9\n    show_channel: true\n    channels:")
+    catalog = load(config, ENV).catalog
+    assert {name: channel.max_concurrent for name, channel in catalog.channels.items()} == {"openai": 0, "spare": 7}
+    group = catalog.groups["default"]
+    assert (group.try_seconds(stream=False), group.try_seconds(stream=True), group.show_channel) == (9, 9, True)
+    edit(config / "groups.yaml", "    per_try_seconds: 9", "    per_try_seconds: 9\n    first_byte_seconds: 3")
+    group = load(config, ENV).catalog.groups["default"]
+    assert (group.try_seconds(stream=False), group.try_seconds(stream=True)) == (9, 3)
 
 
 def test_check_without_credentials_takes_every_channel() -> None:
@@ -238,6 +281,7 @@ def test_example_runs_on_the_demo_vendor_alone() -> None:
         "channel openai is left out",
         "channel anthropic is left out",
         "channel gemini is left out",
+        "channel openrouter is left out",
     ]
     assert all(channel.credential is None for channel in loaded.catalog.channels.values())
     assert loaded.catalog.channels["demo-openai"].base_url == "http://127.0.0.1:9100/openai/v1"
@@ -248,7 +292,8 @@ def test_example_runs_on_the_demo_vendor_alone() -> None:
 
 def test_example_takes_the_real_vendors_first() -> None:
     """With the vendors' keys set, their channels come before the demo channels, for the same models."""
-    keys = {"OPENAI_API_KEY": "a", "ANTHROPIC_API_KEY": "b", "GEMINI_API_KEY": "c", "TOLLGATE_DEMO_PORT": "9"}
+    vendors = ("OPENAI", "ANTHROPIC", "GEMINI", "OPENROUTER")
+    keys = {**{f"{vendor}_API_KEY": vendor for vendor in vendors}, "TOLLGATE_DEMO_PORT": "9"}
     loaded, demo = load(EXAMPLE, keys), load(EXAMPLE, {})
     assert loaded.notes == []
     first = [member.channel.name for member in loaded.catalog.groups["default"].members if member.priority == 0]

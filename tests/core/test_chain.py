@@ -197,14 +197,22 @@ def catalogs(draw: st.DrawFn) -> Catalog:
     models = {name: Model(name, (Price(Terms(RATES)),), draw(st.booleans()), 100) for name in NAMES}
     served = st.sets(st.sampled_from(NAMES))
     channels = {
-        name: Channel(name, draw(st.sampled_from(Dialect)), "http://v.test", None, {m: name + m for m in draw(served)})
+        name: Channel(
+            name,
+            draw(st.sampled_from(Dialect)),
+            "http://v.test",
+            None,
+            {m: name + m for m in draw(served)},
+            drained=draw(st.booleans()),
+        )
         for name in (f"c{n}" for n in range(draw(st.integers(0, 7))))
     }
     groups = {}
     for name in GROUPS:
         chosen = draw(st.sets(st.sampled_from(sorted(channels)))) if channels else set()
         members = [Member(channels[c], draw(st.integers(0, 2)), draw(st.integers(1, 5))) for c in sorted(chosen)]
-        groups[name] = Group(name, draw(st.integers(1, 10**7)), frozenset(draw(served)), tuple(members))
+        multiplier_ppm, shows = draw(st.integers(1, 10**7)), draw(st.booleans())
+        groups[name] = Group(name, multiplier_ppm, frozenset(draw(served)), tuple(members), show_channel=shows)
     return Catalog.of("rev", channels, models, groups)
 
 
@@ -216,7 +224,7 @@ def eligible(known: Catalog, name: str, model: str, dialect: Dialect) -> dict[st
     found = known.groups.get(name)
     if found is None or model not in found.models:
         return {}
-    speaking = [member for member in found.members if member.channel.dialect is dialect]
+    speaking = [member for member in found.members if member.channel.dialect is dialect and not member.channel.drained]
     return {member.channel.name: member.priority for member in speaking if model in member.channel.models}
 
 
@@ -238,6 +246,7 @@ def test_a_chain_has_every_channel_once_in_order_and_on_its_terms(
         first = next(name for name in groups if attempt.channel.name in offered[name])
         terms = (first, known.groups[first].multiplier_ppm, attempt.channel.name + model)
         assert (attempt.group, attempt.multiplier_ppm, attempt.vendor_model) == terms
+        assert attempt.shown == known.groups[first].show_channel
     order = [(groups.index(attempt.group), offered[attempt.group][attempt.channel.name]) for attempt in chain]
     assert order == sorted(order)
 

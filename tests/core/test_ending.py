@@ -11,7 +11,7 @@ from extproc.core.catalog import Operation
 from extproc.core.ending import Report, conclude, lessons
 from extproc.core.learned import Kind, Part
 from extproc.core.ledger import State
-from extproc.core.pricing import FREE, Rates, Usage, cost_nano
+from extproc.core.pricing import FREE, Rates, UnitKind, UnitRate, Usage, cost_nano
 from extproc.core.quote import Quote
 from extproc.dialects import routes
 from tests.core.samples import RATES, quote, quotes, steady, usages
@@ -228,7 +228,7 @@ def test_a_whole_usage_is_charged_as_it_is(case: tuple[Quote, Report]) -> None:
     if verdict.state is State.REPORTED:
         line = terms.lines[told.channel]
         if told.usage and told.usage_whole:
-            assert verdict.usage == replace(told.usage, units=terms.units)
+            assert verdict.usage == replace(told.usage, units=told.usage.units or terms.units)
         assert verdict.rates == terms.terms.rates_for(verdict.usage.input_tokens)
         assert verdict.cost_nano == cost_nano(verdict.usage, verdict.rates, line.multiplier_ppm, terms.discount_ppm)
 
@@ -240,6 +240,29 @@ def test_the_usage_of_a_verdict_adds_up(case: tuple[Quote, Report]) -> None:
     usage = conclude(*case).usage
     assert usage.cache_read_tokens + usage.cache_write_tokens <= usage.input_tokens
     assert usage.reasoning_tokens <= usage.output_tokens
+
+
+MINUTES = replace(FREE, unit=UnitRate(UnitKind.MINUTE, 6_000_000, 60_000))
+TOKENS = Usage.of(500, output_tokens=50)
+
+
+@pytest.mark.parametrize(
+    ("rates", "guessed", "told", "state", "nano"),
+    [
+        pytest.param(MINUTES, True, report(), State.ESTIMATED, 500_000, id="a guess that nobody counted"),
+        pytest.param(
+            MINUTES, True, report(usage=Usage(units=90_000), whole=True), State.REPORTED, 9_000_000, id="counted"
+        ),
+        pytest.param(MINUTES, True, report(usage=TOKENS, whole=True), State.ESTIMATED, 500_000, id="counted otherwise"),
+        pytest.param(RATES, True, report(usage=TOKENS, whole=True), State.REPORTED, 1_400_000, id="a price by tokens"),
+        pytest.param(MINUTES, False, report(), State.REPORTED, 500_000, id="what was asked for"),
+    ],
+)
+def test_units_that_only_the_vendor_knows(rates: Rates, guessed: bool, told: Report, state: State, nano: int) -> None:
+    """A guess of 5 s is charged as what it is, until the vendor counts what the price is for."""
+    terms = replace(quote(routes.EMBEDDINGS, False, rates=rates), units=5_000, guessed=guessed)
+    verdict = conclude(terms, told)
+    assert (verdict.state, verdict.cost_nano) == (state, nano)
 
 
 # --- What is learned --------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.core.money import MAX_ACCOUNT_NANO, NANO_PER_USD, format_usd, parse_usd
+from extproc.core.money import MAX_ACCOUNT_NANO, NANO_PER_USD, Currency, decimal_usd, format_usd, parse_usd
 from tests.core.samples import steady
 
 
@@ -82,3 +82,34 @@ def test_the_greatest_account_is_the_greatest_exact_double() -> None:
     """Every integer up to the maximum is exact as a double, and the second above it is not."""
     assert int(float(MAX_ACCOUNT_NANO)) == MAX_ACCOUNT_NANO
     assert int(float(MAX_ACCOUNT_NANO + 2)) != MAX_ACCOUNT_NANO + 2
+
+
+@pytest.mark.parametrize(
+    ("currency", "nano", "shown"),
+    [
+        ("EUR:0.92", 12_500_000_000, "12.50 USD (11.50 EUR)"),
+        ("EUR:0.92", -12_500_000_000, "-12.50 USD (-11.50 EUR)"),
+        ("JPY:150", 1, "0.000000001 USD (0.00 JPY)"),
+        ("CNY:7.2", 123_456, "0.000123456 USD (0.000889 CNY)"),
+        ("XAU:0.000000001", MAX_ACCOUNT_NANO, "9007199.254740991 USD (0.009007 XAU)"),
+    ],
+)
+def test_another_currency_stands_beside(currency: str, nano: int, shown: str) -> None:
+    """USD exactly, and the other at the fixed rate, rounded to a millionth."""
+    assert Currency.parse(currency).beside(nano) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["EUR", "EUR:", "eur:1", "EURO:1", "EUR:0", "EUR:-1", "EUR:1e3", "EUR:NaN", ":1", "EUR:1:2"]
+)
+def test_what_is_no_currency_is_refused(text: str) -> None:
+    """A code of three capitals and a rate above 0, or a ValueError."""
+    with pytest.raises(ValueError, match=r"such as EUR:0\.92"):
+        Currency.parse(text)
+
+
+@steady
+@given(st.integers(-(10**18), 10**18))
+def test_the_decimal_is_the_amount_without_its_unit(nano: int) -> None:
+    """For headers, where the unit is known."""
+    assert f"{decimal_usd(nano)} USD" == format_usd(nano)

@@ -5,9 +5,9 @@ from random import Random
 from statistics import median
 
 import pytest
-from tests.bench.partial import APIS, Figure
 
 from tests.bench import partial
+from tests.bench.partial import APIS, Figure
 
 
 @pytest.fixture(scope="module")

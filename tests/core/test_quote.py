@@ -211,15 +211,34 @@ def test_a_free_operation_has_free_terms(operation: Operation) -> None:
     assert quoted(Ask("gpt"), CHEAP, DEAR, operation=operation).terms == Terms(FREE)
 
 
+@pytest.mark.parametrize(
+    ("operation", "fits"), [(routes.IMAGES, True), (routes.SPEECH, False), (routes.CHAT, False), (routes.RERANK, False)]
+)
+def test_a_price_is_for_what_an_operation_counts(operation: Operation, fits: bool) -> None:
+    """A model priced by the image alone can be asked for nothing else: it would be free."""
+    unit = UnitPrice(UnitRate(UnitKind.IMAGE, 40_000_000), {})
+    by_image, by_call = Price(Terms(FREE), (unit,)), Price(Terms(replace(FREE, call=1)), (unit,))
+    assert (terms_of(replace(MODEL, prices=(by_image,)), operation, {}, 0) is not None) is fits
+    assert terms_of(replace(MODEL, prices=(by_call,)), operation, {}, 0)
+
+
+def test_what_can_only_be_guessed_is_held_at_its_most() -> None:
+    """A recording is held as long as it may be, and the quote keeps how long it is at least."""
+    minutes = Terms(replace(FREE, unit=UnitRate(UnitKind.MINUTE, 6_000_000, 60_000)))
+    ask, accounts = Ask("gpt", units=1_000, most_units=60_000), KEY.accounts("2026-11")
+    quote = make_quote(KEY, accounts, ask, routes.EMBEDDINGS, MODEL, minutes, [CHEAP], "rev1", NOW_MS, Learned())
+    assert (quote.hold_nano, quote.units, quote.guessed) == (3_000_000, 1_000, True)
+
+
 def test_the_terms_are_those_of_the_day_and_of_what_was_said() -> None:
     """A price change holds from its first millisecond; of an image's prices the first that fits; none may fit."""
     image = UnitRate(UnitKind.IMAGE, 40_000_000)
     units = (UnitPrice(image, {"size": "1024x1024"}),)
     model = replace(MODEL, prices=(PRICE, Price(Terms(FREE), units, valid_from_ms=NOW_MS)))
     said = {"size": "1024x1024", "quality": "high"}
-    assert terms_of(model, routes.CHAT, said, NOW_MS - 1) == PRICE.terms
-    assert terms_of(model, routes.CHAT, said, NOW_MS) == Terms(replace(FREE, unit=image))
-    assert terms_of(model, routes.CHAT, {"size": "512x512"}, NOW_MS) is None
+    assert terms_of(model, routes.IMAGES, said, NOW_MS - 1) == PRICE.terms
+    assert terms_of(model, routes.IMAGES, said, NOW_MS) == Terms(replace(FREE, unit=image))
+    assert terms_of(model, routes.IMAGES, {"size": "512x512"}, NOW_MS) is None
     assert terms_of(model, routes.COUNT_TOKENS, {}, NOW_MS) == Terms(FREE)
 
 
@@ -235,7 +254,8 @@ def test_the_owners_discount_is_held_and_charged() -> None:
 def test_the_hold_is_the_dearest_line(ask: Ask, chain: list[Attempt], operation: Operation) -> None:
     """The hold is the greatest of what each line could cost, no more and no less."""
     quote = quoted(ask, *chain, operation=operation)
-    output = (ask.output_cap or MODEL.max_output_tokens) * ask.answers if operation.output else 0
+    produces = operation.output or operation.units
+    output = (ask.output_cap or MODEL.max_output_tokens) * ask.answers if produces else 0
     estimate = Estimate(ask.input_tokens, output, input_media=ask.attachments > 0)
     costs = [ceiling_nano(estimate, quote.terms, line.multiplier_ppm) for line in quote.lines.values()]
     assert quote.hold_nano == max(costs)

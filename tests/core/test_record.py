@@ -99,6 +99,6 @@ def test_a_record_is_metadata_only() -> None:
             "channel",
         ),
         *("operation", "stream", "status", "attempts", "usage", "usage_source", "cost_nano", "hold_nano", "rates"),
-        *("multiplier_ppm", "discount_ppm", "said", "revision", "reporter", "first_byte_ms", "duration_ms"),
+        *("multiplier_ppm", "discount_ppm", "said", "doubts", "revision", "reporter", "first_byte_ms", "duration_ms"),
     }
     assert record_of(Report("id-1", 200, True, "a", USAGE, True, 0)).key_prefix == KEY.prefix

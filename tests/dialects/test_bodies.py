@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from extproc.core.catalog import Operation
 from extproc.core.quote import Ask
 from extproc.dialects import routes
-from extproc.dialects.bodies import MAX_ANSWERS, Body, read_body
+from extproc.dialects.bodies import _FORM_READERS, _READERS, MAX_ANSWERS, Body, read_body
 from extproc.dialects.routes import Route, find_route
 from extproc.errors import INVALID_REQUEST, Refusal
 from tests.core.samples import steady
@@ -25,7 +25,10 @@ def route_at(path: str) -> Route:
 
 CHAT = route_at("/v1/chat/completions")
 RESPONSES = route_at("/v1/responses")
+COMPLETIONS = route_at("/v1/completions")
 EMBEDDINGS = route_at("/v1/embeddings")
+MODERATIONS = route_at("/v1/moderations")
+RERANK = route_at("/v1/rerank")
 MESSAGES = route_at("/v1/messages")
 COUNT_MESSAGES = route_at("/v1/messages/count_tokens")
 GENERATE = route_at("/v1beta/models/gem:generateContent")
@@ -33,7 +36,7 @@ STREAM = route_at("/v1beta/models/gem:streamGenerateContent")
 EMBED = route_at("/v1beta/models/gem:embedContent")
 BATCH_EMBED = route_at("/v1beta/models/gem:batchEmbedContents")
 COUNT = route_at("/v1beta/models/gem:countTokens")
-IN_BODY = [CHAT, RESPONSES, EMBEDDINGS, MESSAGES, COUNT_MESSAGES]
+IN_BODY = [CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK, MESSAGES, COUNT_MESSAGES]
 IN_PATH = [GENERATE, STREAM, EMBED, BATCH_EMBED, COUNT]
 
 
@@ -64,6 +67,12 @@ def names(route: Route) -> str:
         (RESPONSES, {"model": "m", "stream": True, "max_output_tokens": 9}, Ask("m", stream=True, output_cap=9)),
         (RESPONSES, {"model": "m", "background": False}, Ask("m")),
         (RESPONSES, {"model": "m", "n": 5, "max_tokens": 5}, Ask("m")),
+        (COMPLETIONS, {"model": "m", "prompt": "a", "max_tokens": 5, "n": 2}, Ask("m", output_cap=5, answers=2)),
+        (COMPLETIONS, {"model": "m", "prompt": "a", "stream": True, "best_of": 3}, Ask("m", stream=True, answers=3)),
+        (COMPLETIONS, {"model": "m", "prompt": ["a", "b"], "n": 2}, Ask("m", answers=4)),
+        (COMPLETIONS, {"model": "m", "prompt": [1, 2, 3]}, Ask("m")),
+        (COMPLETIONS, {"model": "m", "prompt": [[1], [2], [3]]}, Ask("m", answers=3)),
+        (COMPLETIONS, {"model": "m", "prompt": []}, Ask("m")),
         (EMBEDDINGS, {"model": "m", "input": ["a"], "n": 5, "stream": True}, Ask("m")),
         (MESSAGES, {"model": "m", "max_tokens": 5, "stream": True}, Ask("m", stream=True, output_cap=5)),
         (MESSAGES, {"model": "m"}, Ask("m")),
@@ -276,4 +285,4 @@ def test_any_bytes_are_an_ask_or_a_refusal(route: Route, body: bytes) -> None:
 def test_every_operation_has_a_reader() -> None:
     """No route leads to a body that nobody can read."""
     operations = {value for value in vars(routes).values() if isinstance(value, Operation)}
-    assert {route.operation for route in IN_BODY + IN_PATH} == operations
+    assert {*_READERS, *_FORM_READERS} == operations

@@ -1,6 +1,6 @@
 """The table of paths: what is not in it is not served."""
 
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import example, given
@@ -14,7 +14,15 @@ from tests.core.samples import steady
 FIXED = [
     ("/v1/chat/completions", routes.CHAT, "/chat/completions"),
     ("/v1/responses", routes.RESPONSES, "/responses"),
+    ("/v1/completions", routes.COMPLETIONS, "/completions"),
     ("/v1/embeddings", routes.EMBEDDINGS, "/embeddings"),
+    ("/v1/moderations", routes.MODERATIONS, "/moderations"),
+    ("/v1/rerank", routes.RERANK, "/rerank"),
+    ("/v1/images/generations", routes.IMAGES, "/images/generations"),
+    ("/v1/images/edits", routes.IMAGE_EDITS, "/images/edits"),
+    ("/v1/audio/speech", routes.SPEECH, "/audio/speech"),
+    ("/v1/audio/transcriptions", routes.TRANSCRIPTIONS, "/audio/transcriptions"),
+    ("/v1/audio/translations", routes.TRANSLATIONS, "/audio/translations"),
     ("/v1/messages", routes.MESSAGES, "/v1/messages"),
     ("/claude/v1/messages", routes.MESSAGES, "/v1/messages"),
     ("/v1/messages/count_tokens", routes.COUNT_MESSAGE_TOKENS, "/v1/messages/count_tokens"),
@@ -81,11 +89,27 @@ def test_a_model_list(path: str, headers: dict[str, str], dialect: Dialect) -> N
     assert find_route("GET", path + "?pageSize=5", headers) == ModelList(dialect)
 
 
+@pytest.mark.parametrize(("path", "headers", "dialect"), LISTS)
+@pytest.mark.parametrize("name", ["gpt-5", "org/model", "org/model:free", "org%2Fmodel:free", "m:1", "100%25"])
+def test_a_single_model(path: str, headers: dict[str, str], dialect: Dialect, name: str) -> None:
+    """Below each list stand its models, in the same dialect, with what is in their names escaped or not."""
+    expected = ModelList(dialect, unquote(name))
+    assert find_route("GET", f"{path}/{name}", headers) == expected
+    assert find_route("GET", f"{path}/{name}?x=1", headers) == expected
+    assert dialect_of(f"{path}/{name}", headers) is dialect
+
+
 @pytest.mark.parametrize("path", POSTS)
-@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "post", "CONNECT", ""])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "post", "CONNECT", ""])
 def test_an_operation_is_a_post(method: str, path: str) -> None:
-    """No other method calls a model, not even a list's."""
+    """No other method calls a model."""
     assert find_route(method, path, NO_HEADERS) is None
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_a_get_calls_no_model(path: str) -> None:
+    """A GET of an operation's path is at most a question for a model of an odd name, which is answered here."""
+    assert not isinstance(find_route("GET", path, NO_HEADERS), Route)
 
 
 @pytest.mark.parametrize("path", GETS)
@@ -95,13 +119,23 @@ def test_a_list_is_a_get(method: str, path: str) -> None:
     assert find_route(method, path, NO_HEADERS) is None
 
 
+AROUND = pytest.mark.parametrize("around", ["{}/", "/{}", "{}/x", "/x{}", "{}%2F", "{}\n", "{};a=1", "{}#a"])
+
+
 @pytest.mark.parametrize("path", POSTS + GETS)
-@pytest.mark.parametrize("around", ["{}/", "/{}", "{}/x", "/x{}", "{}%2F", "{}\n", "{};a=1", "{}#a"])
+@AROUND
 def test_only_the_exact_path_is_served(path: str, around: str) -> None:
     """A trailing slash, a doubled slash or anything else around a known path makes an unknown one."""
-    changed = around.format(path)
-    assert find_route("POST", changed, NO_HEADERS) is None
-    assert find_route("GET", changed, NO_HEADERS) is None
+    assert find_route("POST", around.format(path), NO_HEADERS) is None
+    assert not isinstance(find_route("GET", around.format(path), NO_HEADERS), Route)
+
+
+@pytest.mark.parametrize("path", GETS)
+@AROUND
+def test_only_the_exact_path_lists(path: str, around: str) -> None:
+    """Around a list's path there is nothing but the models below it."""
+    found = find_route("GET", around.format(path), NO_HEADERS)
+    assert found == (ModelList(dialect_of(path, NO_HEADERS), "x") if around == "{}/x" else None)
 
 
 @pytest.mark.parametrize(
@@ -114,28 +148,23 @@ def test_only_the_exact_path_is_served(path: str, around: str) -> None:
             "/v1",
             "/v1/",
             "/V1/chat/completions",
-            "/v1/completions",
-            "/v1/images/generations",
+            "/v1/images",
+            "/v1/images/variations",
             "/v1/files",
         ),
-        *("/v1/batches", "/v1/audio/speech", "/v1/moderations", "/v1/responses/resp_1", "/v1/responses/resp_1/cancel"),
+        *("/v1/batches", "/v1/responses/resp_1", "/v1/responses/resp_1/cancel"),
         *("/v1/chat/completions/cc_1", "/v1/messages/batches", "/v1/complete", "/claude/v1/complete"),
         *("/claude/v1/chat/completions", "/gemini/v1/chat/completions", "/v1beta/openai/chat/completions"),
         *(
-            "/v1/models/gpt",
+            "/models",
             "/models/m:generateContent",
             "/gemini/models/m:countTokens",
         ),
         *(
-            "/v1beta/models/m",
-            "/v1beta/models/m:",
-            "/v1beta/models/:generateContent",
-            "/v1beta/models/m:GenerateContent",
-        ),
-        *(
-            "/v1beta/models/m:predict",
-            "/v1beta/models/m:generateContent:generateContent",
-            "/v1beta/models/a/b:countTokens",
+            "/v1/models/",
+            "/claude/models/m",
+            "/gemini/models/m",
+            "/claude/v1beta/models/m",
         ),
         *("/v1beta/tunedModels/m:generateContent", "/v1beta/cachedContents", "/v1beta/files", "/upload/v1beta/files"),
         *(
@@ -150,6 +179,12 @@ def test_only_the_exact_path_is_served(path: str, around: str) -> None:
 def test_an_unknown_path_is_not_served(method: str, path: str) -> None:
     """What a vendor may offer besides, and nobody priced here, is no path."""
     assert find_route(method, path, NO_HEADERS) is None
+
+
+@pytest.mark.parametrize("verb", ["m", "m:", ":generateContent", "m:GenerateContent", "m:predict", "m:countTokens:"])
+def test_an_unknown_verb_is_not_served(verb: str) -> None:
+    """Google has more verbs than are priced here, and each is spelled in one way."""
+    assert find_route("POST", f"/v1beta/models/{verb}", NO_HEADERS) is None
 
 
 @steady
@@ -173,6 +208,8 @@ def test_a_model_name_survives_the_path(name: str, prefix: tuple[str, str], verb
     route = find_route("POST", prefix[0] + path, NO_HEADERS)
     assert isinstance(route, Route)
     assert route.model == name
+    listed = find_route("GET", f"{prefix[0]}/models/{quote(name, safe='')}", NO_HEADERS)
+    assert listed is None or (isinstance(listed, ModelList) and listed.model == name)
     assert route.path_at("/base", name) == f"/base/{prefix[1]}{path}"
 
 
@@ -183,6 +220,7 @@ def test_a_model_name_survives_the_path(name: str, prefix: tuple[str, str], verb
         ("/v1/chat/completions?a=1&b=2", "/api/v3", "gpt-x", "/api/v3/chat/completions?a=1&b=2"),
         ("/claude/v1/messages?beta=true", "", "claude-x", "/v1/messages?beta=true"),
         ("/gemini/v1/models/m:countTokens", "", "gemini-x", "/v1/models/gemini-x:countTokens"),
+        ("/v1beta/models/org/m:free:countTokens", "", "gemini-x", "/v1beta/models/gemini-x:countTokens"),
         (
             "/v1beta/models/m:streamGenerateContent?alt=sse",
             "/proxy",
@@ -209,7 +247,9 @@ def test_the_path_at_a_channel(target: str, base_path: str, vendor_model: str, p
         ("/v1/messages/batches", NO_HEADERS, Dialect.ANTHROPIC),
         ("/v1beta/nowhere", NO_HEADERS, Dialect.GEMINI),
         ("/gemini/nowhere", NO_HEADERS, Dialect.GEMINI),
-        ("/v1/models/m:nowhere", NO_HEADERS, Dialect.GEMINI),
+        ("/v1/models/m:countTokens", NO_HEADERS, Dialect.GEMINI),
+        ("/v1/models/m:nowhere", GOOGLE, Dialect.GEMINI),
+        ("/v1/models/m:free", NO_HEADERS, Dialect.OPENAI),
         ("/v1/models?key=sk-1", GOOGLE, Dialect.GEMINI),
         ("/v1/nowhere?/v1beta/", NO_HEADERS, Dialect.OPENAI),
     ],

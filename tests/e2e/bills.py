@@ -35,7 +35,7 @@ class PriceList:
 
     def nano(self, model: str, usage: Mapping[str, int], group: str = "default") -> int:
         """The charge for inclusive usage, as the simulator says it; rounded half up once."""
-        price = {name: Fraction(text) for name, text in self.prices[model].items()}
+        price = {name: Fraction(text) for name, text in self.prices[model].items() if isinstance(text, str)}
         plain_in = price["input"]
         plain_out = price.get("output", Fraction(0))
         read, write, hidden = usage.get("cached", 0), usage.get("cache_write", 0), usage.get("reasoning", 0)

@@ -1,4 +1,4 @@
-"""A vendor for what the simulator does not do: hang up before it answers, answer with nothing, keep large bodies."""
+"""A vendor for what the simulator does not do: hang up before it answers, answer with nothing or with the prompt."""
 
 import json
 import socket
@@ -46,6 +46,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             case "empty":
                 self._answer(200, b"")
+            case "repeat":
+                self._answer(200, _prompt(json.loads(body)).encode())
             case "busy":
                 self._answer(429, b'{"error": {"message": "busy"}}')
             case _:
@@ -61,3 +63,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_arguments: Any) -> None:
         """Say nothing."""
+
+
+def _prompt(asked: dict[str, Any]) -> str:
+    """The one text of a request, in whichever dialect it is."""
+    if "input" in asked:
+        return str(asked["input"])
+    if "messages" in asked:
+        return str(asked["messages"][0]["content"])
+    return str(asked["contents"][0]["parts"][0]["text"])

@@ -117,7 +117,8 @@ def test_a_key_is_made_paid_for_used_and_disabled(demo: Gateway, tollgate: Tollg
 def test_a_new_key_is_shown_once(tollgate: Tollgate, owner: str) -> None:
     """`keys create` prints the key on a line of its own; `keys list` and `accounts show` never print it again."""
     made = tollgate(
-        "keys", "create", "--owner", owner, "--cap", "2.5", "--expires-days", "3", "--fallback", "claude-code"
+        *("keys", "create", "--owner", owner, "--cap", "2.5", "--expires-days", "3"),
+        *("--fallback", "claude-code", "--discount", "0.9"),
     )
     key = made.out.splitlines()[0]
 
@@ -134,7 +135,7 @@ def test_a_new_key_is_shown_once(tollgate: Tollgate, owner: str) -> None:
     (record,) = as_json.json
     assert record["prefix"] == key[:10]
     assert (record["group"], record["fallback_groups"]) == ("default", ["claude-code"])
-    assert (record["cap_nano"], record["status"]) == (2_500_000_000, "active")
+    assert (record["cap_nano"], record["discount_ppm"], record["status"]) == (2_500_000_000, 900_000, "active")
     assert "2.50 USD" in listed.out
     assert [account["limit_nano"] for account in tollgate("accounts", "show", owner, "--json").json] == [
         0,
@@ -260,8 +261,8 @@ def test_the_example_configuration_is_checked(tollgate: Tollgate) -> None:
     in_words, as_json = tollgate("check", str(CONFIG)), tollgate("check", str(CONFIG), "--json").json
 
     assert in_words.code == 0
-    assert "2 groups" in in_words.out
-    assert (as_json["ok"], as_json["groups"]) == (True, 2)
+    assert "4 groups" in in_words.out
+    assert (as_json["ok"], as_json["groups"]) == (True, 4)
     assert as_json["revision"] in in_words.out
 
 
@@ -284,13 +285,31 @@ def test_every_fault_of_a_configuration_is_told(tollgate: Tollgate, tmp_path: Pa
 
 
 def test_render_prints_the_clusters(tollgate: Tollgate) -> None:
-    """`render` prints the YAML that Envoy reads, as text or inside JSON."""
+    """`render` prints the file that Envoy reads, as text or inside JSON."""
     text, as_json = tollgate("render", str(CONFIG)), tollgate("render", str(CONFIG), "--json").json
 
     assert text.code == 0
     assert "channel_demo-openai" in text.out
     assert as_json["clusters"].strip() == text.out.strip()
     assert as_json["revision"]
+
+
+# --- status -----------------------------------------------------------------------------------------------------------
+
+
+def test_status_of_a_gateway_that_is_well(tollgate: Tollgate) -> None:
+    """Revision, folder, workers, Envoy and Redis on one screen, exit code 0; the same as JSON."""
+    text, as_json = tollgate("status"), tollgate("status", "--json").json
+    revision = as_json["live"]["revision"]
+    assert (text.code, as_json["ok"], as_json["wrong"]) == (0, True, [])
+    assert revision == tollgate("check", str(CONFIG), "--json").json["revision"]
+    for said in (f"revision {revision} since ", f"{CONFIG} is as accepted", "worker-1", "serves", "All is well."):
+        assert said in text.out
+    assert [(worker["name"], worker["healthy"], worker["current"]) for worker in as_json["workers"]] == [
+        ("worker-0", True, True),
+        ("worker-1", True, True),
+    ]
+    assert as_json["envoy"]["clusters"] == as_json["live"]["clusters"]
 
 
 # --- When it cannot ---------------------------------------------------------------------------------------------------

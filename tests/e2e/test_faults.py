@@ -5,7 +5,6 @@ import contextlib
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from extproc.store.sweeper import sweep
 from tests.e2e.calls import FORMS, Reading, call, headers, price_nano, prompt, streams_running
 from tests.e2e.chains import CHAINS, environment
 from tests.e2e.harness import Customer, Gateway, eventually, gateway
+from tests.e2e.load import Load
 from tests.e2e.odd_vendor import OddVendor
 
 WORKER = "extproc.app"
@@ -99,39 +99,6 @@ def test_reports_that_die_with_the_workers_are_in_the_journal(faulty: Gateway) -
     assert {record["state"] for record in records} == {"REPORTED"}
     assert {record["charged_nano"] for record in records} == {2 * 1000 + CHUNKS * 5000}
     assert "journal" in {record["reporter"] for record in records}
-
-
-class Load:
-    """Callers in a loop, until told to stop. `answers` is (status, Retry-After, request id), one for each call."""
-
-    def __init__(self, faulty: Gateway, customer: Customer, callers: int = 6) -> None:
-        self.answers: list[tuple[int, str | None, str]] = []
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(faulty, customer)) for _ in range(callers)]
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(60)
-
-    def more(self, count: int) -> None:
-        """Wait for so many further answers."""
-        goal = len(self.answers) + count
-        eventually(lambda: len(self.answers) >= goal, f"{count} further answers", 60)
-
-    def _run(self, faulty: Gateway, customer: Customer) -> None:
-        form = FORMS["chat"]
-        sent, body = headers(form, customer.key), form.encode("Hello you")
-        with httpx.Client(base_url=faulty.url, timeout=60) as client:
-            while not self._stop.is_set():
-                answer = client.post(form.path, headers=sent, content=body)
-                request_id = answer.headers["x-tollgate-request-id"]
-                self.answers.append((answer.status_code, answer.headers.get("retry-after"), request_id))
 
 
 def _charged_ids(faulty: Gateway, customer: Customer, count: int) -> set[str]:

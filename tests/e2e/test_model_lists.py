@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.harness import HTTP, Customer, Gateway
 from tests.e2e.sdks import Client, anthropic_client, gemini_client, openai_client
 
-OPENAI = ["fast", "gpt-5", "gpt-5-mini", "gpt-5-nano", "text-embedding-3-small"]
+OPENAI = ["dall-e-3", "fast", "gpt-5", "gpt-5-mini", "gpt-5-nano", "text-embedding-3-small", "tts-1"]
 ANTHROPIC = ["claude-haiku-4-5", "claude-opus-4-5", "claude-sonnet-4-5"]
 GEMINI = ["gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro", "gemini-embedding-001"]
 
@@ -85,6 +85,10 @@ def called(client: Client, model: str) -> None:
         client.models.embed_content(model=model, contents="Hello") if google else client.embeddings.create(
             model=model, input="Hello"
         )
+    elif model == "dall-e-3":
+        client.images.generate(model=model, prompt="Hello")
+    elif model == "tts-1":
+        client.audio.speech.create(model=model, voice="alloy", input="Hello")
     elif hasattr(client, "chat"):
         client.chat.completions.create(model=model, messages=messages)
     elif hasattr(client, "messages"):
@@ -132,17 +136,54 @@ def test_a_list_is_for_valid_keys_and_costs_nothing(demo: Gateway, everyone: Cus
     assert demo.received() == []
 
 
-@pytest.mark.parametrize(
-    ("client", "known"),
-    [(openai_client, "gpt-5"), (anthropic_client, "claude-opus-4-5"), (gemini_client, "gemini-2.5-pro")],
-)
-def test_a_single_model_is_not_served(demo: Gateway, everyone: Customer, client: Client, known: str) -> None:
-    """`models.retrieve` is no operation yet: a 404 in the SDK's own exception, never a free pass to a vendor."""
-    demo.forget_received()
-    models = client(demo.url, everyone.key).models
-    retrieve = getattr(models, "retrieve", None) or (lambda model: models.get(model=model))
+def retrieved(client: Client, model: str) -> str:
+    """The id that an SDK's single model has, without Google's `models/`."""
+    google = not hasattr(client.models, "retrieve")
+    found = client.models.get(model=model) if google else client.models.retrieve(model)
+    return str(found.name if google else found.id).removeprefix("models/")
 
-    with pytest.raises(Exception, match="404"):
-        retrieve(known)
+
+@pytest.mark.parametrize(("client", "prefix", "models"), LISTS)
+def test_each_sdk_finds_each_model_of_its_list(demo: Gateway, client: Client, prefix: str, models: list[str]) -> None:
+    """Asked for by its name, a model that is listed is there; no vendor is asked, and nothing is charged."""
+    demo.forget_received()
+    customer = demo.customer()
+    sdk = client(demo.url + prefix, customer.key)
+
+    assert [retrieved(sdk, model) for model in models] == models
 
     assert demo.received() == []
+    assert demo.wallet(customer).used_nano == demo.wallet(customer).held_nano == 0
+
+
+@pytest.mark.parametrize(
+    ("client", "model"),
+    [
+        (openai_client, "gpt-5"),
+        (openai_client, "claude-opus-4-5"),
+        (anthropic_client, "gpt-5"),
+        (anthropic_client, "no/such:model"),
+        (gemini_client, "gemini-2.5-pro"),
+        (gemini_client, "claude-opus-4-5"),
+    ],
+)
+def test_a_model_that_is_not_listed_is_not_found(demo: Gateway, coder: Customer, client: Client, model: str) -> None:
+    """Another group's model, another dialect's, one that nobody has: 404 `model_not_found`, in the SDK's own words."""
+    with pytest.raises(Exception, match=r"404|does not exist") as refused:
+        retrieved(client(demo.url, coder.key), model)
+
+    told = vars(refused.value)
+    assert 404 in (told.get("status_code"), told.get("code"))
+    assert "model_not_found" in str(told).lower()
+
+
+def test_a_list_tells_what_the_key_pays(demo: Gateway, everyone: Customer, coder: Customer) -> None:
+    """The same model costs the coders' group five percent less, and its list says so."""
+    told = {
+        key: next(m for m in anthropic_client(demo.url, key).models.list() if m.id == "claude-opus-4-5").pricing
+        for key in (everyone.key, coder.key)
+    }
+
+    names = ("input", "cache_read", "cache_write", "cache_write_1h", "output")
+    assert told[everyone.key] == dict(zip(names, ("5", "0.5", "6.25", "10", "25"), strict=True))
+    assert told[coder.key] == dict(zip(names, ("4.75", "0.475", "5.9375", "9.5", "23.75"), strict=True))

@@ -26,7 +26,7 @@ from extproc.simulator import routes
         ("GET", "/a/v1/chat/completions", "a", "openai", False),
         ("POST", "/a/v1/models", "a", "openai", False),
         ("POST", "/", "", "openai", False),
-        ("POST", "/a/v1/images/generations", "a", "openai", False),
+        ("POST", "/a/v1/images/variations", "a", "openai", False),
     ],
 )
 def test_find(method: str, target: str, vendor: str, dialect: str, exists: bool) -> None:

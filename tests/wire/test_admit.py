@@ -16,6 +16,7 @@ from extproc.core.identity import KeyRecord, KeyStatus
 from extproc.core.learned import Learned
 from extproc.core.ledger import ENTERED, Account, AccountKind, Hold, HoldResult, Outcome
 from extproc.core.memory_ledger import MemoryLedger
+from extproc.core.money import Currency
 from extproc.errors import LedgerUnavailable
 from extproc.wire.admit import _REFUSALS, Admission
 from extproc.wire.pb.core_pb2 import HeaderMap, HeaderValue
@@ -101,9 +102,11 @@ async def admit(
     head: Mapping[str, str] = POST,
     body: bytes | None = BODY,
     catalog: Catalog = CATALOG,
+    currency: Currency | None = None,
 ) -> list[ProcessingResponse]:
     """What admit answers to these headers and this body."""
-    admission = Admission(lambda: catalog, keys, ledger, PEPPER, lambda: 1_000, random.Random(1), UTC, Learned())
+    draw = random.Random(1)
+    admission = Admission(lambda: catalog, keys, ledger, PEPPER, lambda: 1_000, draw, UTC, Learned(), currency)
     stream = Stream([] if body is None else [ProcessingRequest(request_body=HttpBody(body=body, end_of_stream=True))])
     await admission.serve(headers(head), stream)  # type: ignore[arg-type]
     return stream.written
@@ -184,6 +187,8 @@ async def test_a_refusal_for_money_says_how_much() -> None:
     responses = await admit(ledger, Keys(KEY, KEY))
     assert refusal(responses) == (402, "insufficient_quota", "tollgate_billing_shortfall")
     assert b"0.00 USD is left" in responses[-1].immediate_response.body
+    told = await admit(ledger, Keys(KEY, KEY), currency=Currency.parse("EUR:0.92"))
+    assert b"0.00 USD (0.00 EUR) is left" in told[-1].immediate_response.body
 
 
 async def test_a_second_admission_of_one_request_holds_once() -> None:

@@ -18,7 +18,7 @@ from extproc import names
 from extproc.core.catalog import Dialect
 from extproc.core.ending import Report, conclude
 from extproc.core.ledger import HOLD_MS
-from extproc.core.pricing import Usage
+from extproc.core.pricing import FREE, UnitKind, UnitRate, Usage
 from extproc.core.quote import Quote
 from extproc.core.record import UsageRecord, make_record
 from extproc.dialects import routes
@@ -49,6 +49,7 @@ QUOTE = quote(routes.MESSAGES, stream=True)
 CHAT = quote(routes.CHAT, stream=True)
 GEMINI = quote(routes.GENERATE, stream=True)
 EMBEDDING = quote(routes.EMBEDDINGS, stream=False)
+SEARCHES = quote(routes.RERANK, stream=False, rates=replace(FREE, unit=UnitRate(UnitKind.SEARCH, 2_000_000)))
 OWNER = KEY.owner
 NOW_MS = QUOTE.held_ms + 900
 USAGE = Usage.of(500, 100, 50, 40, 10)
@@ -130,7 +131,9 @@ def test_on_to_the_body(dialect: Dialect) -> None:
 
 
 LIMITS = {"x-ratelimit-limit-requests": "7"}
-FORWARD = Forward(QUOTE, {"a": "/v1/a", "b": "/v1/b?x=1"}, {"b": '"gpt-b"'}, 9, 14, b'{"model":"gpt"}', LIMITS)
+PATHS = {"a": "/v1/a", "b": "/v1/b?x=1"}
+CLUSTERS = {"a": "channel_a@1", "b": "channel_b@1"}
+FORWARD = Forward(QUOTE, PATHS, {"b": '"gpt-b"'}, 9, 14, b'{"model":"gpt"}', LIMITS, CLUSTERS, ["b"], 0, {"a": "0.04"})
 
 
 def test_what_travels_is_documented() -> None:
@@ -144,16 +147,36 @@ def test_what_travels_is_documented() -> None:
 def test_what_a_forwarded_request_carries() -> None:
     """Terms, paths and names of every channel, and where the caller's name for the model stands."""
     metadata = metadata_of(forwarded(FORWARD))
-    assert set(metadata) == {"quote", "paths", "models", "model_start", "model_end", "limits"}
+    assert set(metadata) == {
+        "quote",
+        "paths",
+        "models",
+        "model",
+        "model_start",
+        "model_end",
+        "limits",
+        "shown",
+        "costs",
+    }
+    assert metadata["costs"] == {"channel_a@1": "0.04"}
+    assert metadata["shown"] == {"channel_b@1": "b"}
     assert metadata["limits"] == LIMITS
     assert metadata["paths"] == {"a": "/v1/a", "b": "/v1/b?x=1"}
     assert metadata["models"] == {"b": '"gpt-b"'}
+    assert metadata["model"] == f'"{QUOTE.model}"'
     assert (metadata["model_start"], metadata["model_end"]) == (9, 14)
 
 
 def test_a_chain_that_keeps_the_model_names_says_nothing_of_them() -> None:
     """Where every channel has the caller's name for the model, there is nothing to splice; nor is a limit there."""
-    assert set(metadata_of(forwarded(replace(FORWARD, models={}, limits={})))) == {"quote", "paths"}
+    plain = replace(FORWARD, models={}, limits={}, shown=[], costs={})
+    assert set(metadata_of(forwarded(plain))) == {"quote", "paths"}
+
+
+def test_a_name_that_is_in_the_path_is_nowhere_in_the_body() -> None:
+    """Without offsets nothing is spliced into the request; the names are for the answer."""
+    forward = replace(FORWARD, model_start=0, model_end=0, limits={}, shown=[], costs={})
+    assert set(metadata_of(forwarded(forward))) == {"quote", "paths", "models", "model"}
 
 
 @pytest.mark.parametrize("body", [b'{"model":"gpt"}', b""])
@@ -175,8 +198,8 @@ def test_an_unchanged_body_is_not_sent() -> None:
 @pytest.mark.parametrize("channels", [["a"], ["b", "a"], ["e", "d", "c", "b", "a"]])
 def test_each_attempt_has_a_group_of_its_own(channels: list[str]) -> None:
     """One priority group per channel in the chain's order, each with one cluster, and one retry fewer than channels."""
-    lines = dict.fromkeys(channels, QUOTE.lines["a"])
-    answer = forwarded(replace(FORWARD, quote=replace(QUOTE, lines=lines), paths={}, body=None))
+    named = {name: f"channel_{name}@1" for name in channels}
+    answer = forwarded(replace(FORWARD, clusters=named, body=None, shown=[], costs={}))
     assert answer.WhichOneof("response") == "request_body"
     assert set(answer.typed_dynamic_metadata) == {names.CHAIN_NAMESPACE}
     packed = answer.typed_dynamic_metadata[names.CHAIN_NAMESPACE]
@@ -184,11 +207,18 @@ def test_each_attempt_has_a_group_of_its_own(channels: list[str]) -> None:
         "type.googleapis.com/envoy.extensions.router.cluster_specifiers.priority_group.v3.PriorityGroupsOverride"
     )
     override = PriorityGroupsOverride.FromString(packed.value)
-    clusters = [[(c.cluster_name, c.weight.value) for c in group.clusters] for group in override.priority_groups]
-    assert clusters == [[(f"channel_{name}", 1)] for name in channels]
+    picked = [[(c.cluster_name, c.weight.value) for c in group.clusters] for group in override.priority_groups]
+    assert picked == [[(f"channel_{name}@1", 1)] for name in channels]
     assert len({group.name for group in override.priority_groups}) == len(channels)
     retries = str(len(channels) - 1).encode()
     assert headers_set(answer.request_body.response) == {"x-envoy-max-retries": retries}
+
+
+def test_how_long_an_attempt_has() -> None:
+    """In milliseconds, as Envoy wants it; nothing where the route's own limit holds."""
+    assert headers_set(forwarded(replace(FORWARD, body=None)).request_body.response) == {"x-envoy-max-retries": b"1"}
+    told = headers_set(forwarded(replace(FORWARD, try_seconds=3)).request_body.response)
+    assert told["x-envoy-upstream-rq-per-try-timeout-ms"] == b"3000"
 
 
 def test_an_answer_in_envoys_place() -> None:
@@ -229,7 +259,7 @@ def carried(
         said = codec.continue_headers("/", Dialect.OPENAI, owner).dynamic_metadata[names.METADATA_NAMESPACE]
         metadata.filter_metadata[names.METADATA_NAMESPACE].MergeFrom(_struct(said))
     if quote is not None:
-        said = codec.forward(Forward(quote, {}, {}, 0, 0, None, {})).dynamic_metadata[names.METADATA_NAMESPACE]
+        said = codec.forward(Forward(quote, {}, {}, 0, 0, None, {}, {})).dynamic_metadata[names.METADATA_NAMESPACE]
         metadata.filter_metadata[names.METADATA_NAMESPACE].MergeFrom(_struct(said))
     if usage is not None:
         packed = AnyMessage()
@@ -299,6 +329,7 @@ def test_only_a_whole_usage_of_a_held_request_is_settled_on_trailers(metadata: M
     [
         ({"response_code": 429}, {"status": 429}),
         ({"xds_cluster_name": "channel_channel_b"}, {"channel": "channel_b"}),
+        ({"xds_cluster_name": "channel_b@0badcafe"}, {"channel": "b"}),
         ({"xds_cluster_name": "no_channel"}, {"channel": "no_channel"}),
         ({"upstream_request_attempt_count": 5}, {"attempts": 5}),
         ({"response_size": 2**40}, {"sent_bytes": 2**40}),
@@ -365,6 +396,13 @@ CALLER_GONE = ResponseFlags(downstream_connection_termination=True)
 def without_usage(quote: Quote = QUOTE, /, **lifted: float) -> Metadata:
     """Metadata of a held request whose usage nobody read, but for what was lifted."""
     return carried(quote, OWNER, lifted=lifted or None)
+
+
+def totalled(usage: Usage, output: int, total: int) -> TokenUsage:
+    """A count of so much output, whose vendor said a total; the usage's output is its reasoning."""
+    said = counted(TokenUsage.COMPLETE, replace(usage, output_tokens=output, reasoning_tokens=usage.output_tokens))
+    said.provider_total_tokens.value = total
+    return said
 
 
 ENTRIES = {
@@ -439,6 +477,33 @@ ENTRIES = {
     "counted outweighs lifted": (
         Entry(carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE), {"input": 9, "output": 9})),
         CLEAN,
+    ),
+    "counted, and what only was lifted": (
+        Entry(
+            carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE, Usage.of(500, 0, 50, 90)), {"cache_hit": 7, "input": 1})
+        ),
+        replace(CLEAN, usage=Usage.of(500, 7, 50, 90)),
+    ),
+    "counted, an hour of cache": (
+        Entry(carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE), {"cache_write_1h": 20, "cache_write_5m": 30})),
+        replace(CLEAN, usage=Usage.of(500, 100, 30, 40, 10, cache_write_1h=20)),
+    ),
+    "counted, reasoning beside the output": (
+        Entry(carried(CHAT, OWNER, totalled(Usage.of(32, output_tokens=94), 9, 135))),
+        replace(CLEAN, usage=Usage.of(32, output_tokens=103, reasoning=94)),
+    ),
+    "counted, but it does not add up": (
+        Entry(carried(CHAT, OWNER, totalled(Usage.of(32), 9, 99))),
+        replace(CLEAN, usage=Usage.of(32, output_tokens=9), doubts=("input + output is not total",)),
+    ),
+    "a ranking, by a total": (Entry(without_usage(EMBEDDING, total=815)), replace(CLEAN, usage=Usage.of(815))),
+    "a ranking, by its searches": (
+        Entry(without_usage(SEARCHES, searches=3)),
+        replace(CLEAN, usage=Usage(units=3)),
+    ),
+    "seconds, where the price is by tokens": (
+        Entry(without_usage(EMBEDDING, seconds=3)),
+        replace(CLEAN, usage=Usage(), usage_whole=False),
     ),
     "an error of the vendor": (Entry(without_usage(), status=429), replace(UNTOLD, status=429)),
     "no answer": (Entry(without_usage(), status=None, details=""), replace(UNTOLD, status=0, clean=False)),

@@ -112,6 +112,7 @@ def as_line(entry: Entry) -> bytes | None:
                 "cache_write": str(told.input_token_details.cache_creation_tokens.value),
                 "output": str(told.output_tokens.value),
                 "reasoning": str(told.output_token_details.reasoning_tokens.value),
+                "total": str(told.provider_total_tokens.value) if told.HasField("provider_total_tokens") else None,
             },
             "cluster": common.upstream_cluster or None,
             "attempts": common.upstream_request_attempt_count,

@@ -10,13 +10,14 @@ from extproc.core.catalog import Dialect
 from extproc.core.ledger import HoldResult, Outcome
 from extproc.core.rate import Level
 from extproc.dialects.errors import error_body
-from extproc.dialects.model_lists import model_list
+from extproc.dialects.model_lists import Reader, model_list, single_model
 from extproc.errors import INTERNAL, LEDGER_AWAY, NO_KEY, WALLET, Refusal
 from extproc.names import RATE_HEADERS
 from extproc.wire.pb.ext_proc_pb2 import ProcessingResponse
-from extproc.wire.replies import list_models, rate_headers, refuse
+from extproc.wire.replies import list_models, rate_headers, refuse, show_model
 from tests.core.samples import MODEL
 
+READER = Reader(multiplier_ppm=950_000, now_ms=1_700_000_000_000)
 REFUSALS = {name: value for name, value in vars(errors).items() if isinstance(value, Refusal)}
 
 
@@ -95,7 +96,15 @@ def test_a_refusal_carries_its_headers() -> None:
 @pytest.mark.parametrize("dialect", Dialect)
 def test_a_list_of_models(dialect: Dialect) -> None:
     """It is a 200 with the dialect's list, and details of ours."""
-    answer = list_models(dialect, [MODEL]).immediate_response
+    answer = list_models(dialect, [MODEL], READER).immediate_response
     assert (answer.status.code, answer.details) == (200, "tollgate_models")
-    assert answer.body == model_list(dialect, [MODEL])
+    assert answer.body == model_list(dialect, [MODEL], READER)
     assert json.loads(answer.body)
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_one_model(dialect: Dialect) -> None:
+    """It is a 200 with the dialect's entry, and details of ours."""
+    answer = show_model(dialect, MODEL, READER).immediate_response
+    assert (answer.status.code, answer.details) == (200, "tollgate_model")
+    assert answer.body == single_model(dialect, MODEL, READER)

@@ -1,0 +1,127 @@
+"""How vendors word their usage, and what that is in the one inclusive meaning of `extproc.core.pricing.Usage`.
+
+    name             the vendors' words for it                                        what they mean
+    ───────────────  ───────────────────────────────────────────────────────────────  ──────────────────────────────────
+    input            prompt_tokens, input_tokens (OpenAI), promptTokenCount (Gemini)  all of it
+                     input_tokens (Anthropic)                                         without the two of its cache
+    cache_read       cached_tokens (OpenAI), cachedContentTokenCount (Gemini)         part of the input
+                     cache_read_input_tokens (Anthropic)                              beside the input
+    cache_hit        prompt_cache_hit_tokens (DeepSeek)                               the same as cache_read
+    cache_miss       prompt_cache_miss_tokens (DeepSeek)                              the rest of the input
+    cache_write      cache_creation_input_tokens (Anthropic)                          beside the input
+    cache_write_1h   cache_creation.ephemeral_1h_input_tokens (Anthropic)             part of cache_write
+    cache_write_5m   cache_creation.ephemeral_5m_input_tokens (Anthropic)             the rest of cache_write
+    input_audio      prompt_tokens_details.audio_tokens (OpenAI)                      part of the input, cached or not
+    input_image      input_tokens_details.image_tokens (OpenAI images)                part of the input
+    tool_use         toolUsePromptTokenCount (Gemini)                                 beside the input
+    output           completion_tokens, output_tokens (OpenAI, Anthropic)             all of it
+                     candidatesTokenCount (Gemini)                                    without the thoughts
+    reasoning        reasoning_tokens (OpenAI, DeepSeek)                              part of the output
+                     reasoning_tokens (xAI), thoughtsTokenCount (Gemini)              beside the output
+    output_audio     completion_tokens_details.audio_tokens (OpenAI)                  part of the output
+    total            total_tokens (OpenAI, Jina), totalTokenCount (Gemini)            input and output
+    seconds          usage.seconds, duration (OpenAI transcripts)                     of the audio
+    searches         meta.billed_units.search_units (Cohere)
+
+Sources are the vendors' API references. What does not add up is said (`Told.doubts`) and not repaired: the parts are
+cut to their whole, so that no token is charged twice.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from extproc.core.catalog import Dialect
+from extproc.core.pricing import UnitKind, Usage
+
+UNCOUNTED = (
+    *("cache_hit", "cache_miss", "cache_write_1h", "cache_write_5m"),
+    *("input_audio", "input_image", "output_audio"),
+)
+"""What Envoy's AI protocol manager does not read."""
+
+_UNITS = {UnitKind.SECOND: ("seconds", 1_000), UnitKind.MINUTE: ("seconds", 1_000), UnitKind.SEARCH: ("searches", 1)}
+"""Which number counts the units of a price, and how many units each of it is."""
+
+Numbers = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Usage as a vendor told it, and what about it does not add up."""
+
+    usage: Usage
+    doubts: tuple[str, ...] = ()
+
+
+def read_inclusive(numbers: Numbers, unit: UnitKind | None = None) -> Told:
+    """Usage whose parts are in their wholes, but for the reasoning of a vendor whose total tells that it is not."""
+    found = {name: max(0, round(number)) for name, number in numbers.items()}
+    whole_in = found.get("input", found.get("total", 0))
+    whole_out, total = found.get("output", 0), found.get("total")
+    thought, tools = found.get("reasoning", 0), found.get("tool_use", 0)
+    if total and total == whole_in + whole_out + thought:
+        whole_out += thought
+    elif total and total == whole_in + whole_out + tools:
+        whole_in += tools
+    found |= {"input": whole_in, "output": whole_out}
+    usage = Usage.of(
+        whole_in,
+        max(found.get("cache_read", 0), found.get("cache_hit", 0)),
+        found.get("cache_write", 0) - found.get("cache_write_1h", 0),
+        whole_out,
+        thought,
+        cache_write_1h=found.get("cache_write_1h", 0),
+        input_audio=found.get("input_audio", 0),
+        input_image=found.get("input_image", 0),
+        output_audio=found.get("output_audio", 0),
+        units=_units(numbers, unit),
+    )
+    return Told(usage, (*_negative(numbers), *_doubts(found)))
+
+
+def read_words(numbers: Numbers, dialect: Dialect, unit: UnitKind | None = None) -> Told:
+    """Usage in the words of a dialect, under the names of the table."""
+    found = dict(numbers)
+    if dialect is Dialect.ANTHROPIC and "input" in found:
+        found["input"] += found.get("cache_read", 0) + found.get("cache_write", 0)
+    if dialect is Dialect.GEMINI:
+        found["output"] = found.get("output", 0) + found.get("reasoning", 0)
+    return read_inclusive(found, unit)
+
+
+def _units(numbers: Numbers, unit: UnitKind | None) -> int:
+    if unit not in _UNITS:
+        return 0
+    name, each = _UNITS[unit]
+    return max(0, round(numbers.get(name, 0) * each))
+
+
+def _negative(numbers: Numbers) -> Iterator[str]:
+    return (f"{name} is negative" for name, number in numbers.items() if number < 0)
+
+
+def _doubts(found: Mapping[str, int]) -> Iterator[str]:
+    """Sums that are not what they should be; a cached part may be audio too, so only parts of one kind are added."""
+    for whole, *parts in _PARTS:
+        told = sum(found.get(part, 0) for part in parts)
+        if told > found.get(whole, 0):
+            yield f"{' + '.join(parts)} above {whole}"
+    for whole, *parts in _SPLITS:
+        if all(name in found for name in (whole, *parts)) and sum(found[part] for part in parts) != found[whole]:
+            yield f"{' + '.join(parts)} is not {whole}"
+
+
+_PARTS = (
+    ("input", "cache_read", "cache_write"),
+    ("input", "cache_hit"),
+    ("input", "input_audio", "input_image"),
+    ("cache_write", "cache_write_1h"),
+    ("output", "reasoning"),
+    ("output", "output_audio"),
+)
+_SPLITS = (
+    ("input", "cache_hit", "cache_miss"),
+    ("cache_write", "cache_write_5m", "cache_write_1h"),
+    ("cache_hit", "cache_read"),
+    ("total", "input", "output"),
+)
