@@ -82,7 +82,7 @@ class Current:
         self._accepted = read_accepted(self._run)
         self._file = file
         adopted = Adopted(os.getpid(), self.catalog.revision, self._accepted.since_ms)
-        _replace(_adopted_file(self._run, self._index), msgspec.json.encode(adopted))
+        replace_file(_adopted_file(self._run, self._index), msgspec.json.encode(adopted))
 
     def _file_now(self) -> tuple[int, int]:
         try:
@@ -96,7 +96,7 @@ def publish(run: Path, accepted: Accepted) -> None:
     """Let every worker change over to this catalog, those too that are yet to start."""
     pickled = io.BytesIO()
     _Pickler(pickled, pickle.HIGHEST_PROTOCOL).dump(accepted)
-    _replace(run / _ACCEPTED, pickled.getvalue())
+    replace_file(run / _ACCEPTED, pickled.getvalue())
 
 
 def read_accepted(run: Path) -> Accepted:
@@ -129,7 +129,8 @@ def _adopted_file(run: Path, index: int) -> Path:
     return run / f"worker-{index}.{_ACCEPTED}"
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Put this in place of the file at once: who reads it finds the old or the new, and nothing between."""
     aside = path.with_name(path.name + ".new")
     aside.write_bytes(content)
     aside.replace(path)

@@ -15,7 +15,7 @@ from extproc.clock import now_ms
 from extproc.errors import ConfigError, LedgerUnavailable
 from extproc.names import SIDECAR_CLUSTER, worker_socket
 from extproc.settings import Settings
-from extproc.snapshot import read_adopted
+from extproc.snapshot import read_adopted, replace_file
 from extproc.store.connection import Connection
 from extproc.store.durability import shortcomings
 
@@ -82,9 +82,7 @@ class Status(msgspec.Struct, frozen=True):
 
 def write_live(run: Path, live: Live) -> None:
     """Say it to whoever asks."""
-    aside = run / f"{_LIVE}.new"
-    aside.write_bytes(msgspec.json.encode(live))
-    aside.replace(run / _LIVE)
+    replace_file(run / _LIVE, msgspec.json.encode(live))
 
 
 async def read_status(settings: Settings) -> Status:

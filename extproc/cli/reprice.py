@@ -65,14 +65,14 @@ async def _one(connection: Connection, request_id: str, owner: str | None) -> Ch
         raise TollgateError(f"there is no request {request_id}; one that ended more than a day ago needs --owner")
     if found.state is State.HELD:
         raise TollgateError(f"request {request_id} is under way: nothing is charged yet")
-    return [(entry, _record(entry)) for entry in found.entries]
+    return [(entry, trace.usage_record(entry)) for entry in found.entries]
 
 
 async def _many(connection: Connection, owner: str | None, since: datetime | None) -> list[Charged]:
     since_ms = int(since.replace(tzinfo=UTC).timestamp() * 1000) if since else 0
     charged: dict[str, Charged] = {}
     async for entry in _entries(connection, owner):
-        charged.setdefault(entry.hold_id, []).append((entry, _record(entry)))
+        charged.setdefault(entry.hold_id, []).append((entry, trace.usage_record(entry)))
     return [each for each in charged.values() if any(record and record.time_ms >= since_ms for _, record in each)]
 
 
@@ -81,11 +81,6 @@ async def _entries(connection: Connection, owner: str | None) -> AsyncIterator[U
         async for entry in usage_of_bucket(connection, bucket):
             if owner in (None, entry.owner):
                 yield entry
-
-
-def _record(entry: UsageEntry) -> UsageRecord | None:
-    record = trace.read_record(entry.record)
-    return record if isinstance(record, UsageRecord) else None
 
 
 def _explain(found: Repriced, config: Path) -> None:

@@ -11,14 +11,12 @@ import shutil
 import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import yaml
 
 from extproc.binaries import envoy_binary
 from extproc.compiler.bootstrap import LISTEN, PORT, render_bootstrap, render_sidecar
@@ -146,8 +144,8 @@ def _clusters(folder: Path) -> dict[str, Json]:
 def _read(path: Path) -> dict[str, Any]:
     text = path.read_text()
     try:
-        document: dict[str, Any] = json.loads(text) if path.suffix == ".json" else YAML(typ="safe").load(StringIO(text))
-    except (ValueError, YAMLError) as error:
+        document: dict[str, Any] = json.loads(text) if path.suffix == ".json" else yaml.load(text, yaml.CSafeLoader)
+    except (ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path.name} cannot be read: {' '.join(str(error).split())}") from error
     return document
 

@@ -29,7 +29,7 @@ from extproc.config.problems import there_is_no
 from extproc.config.secrets import REFERENCE, parse_reference
 from extproc.core.catalog import Dialect, SecretRef
 from extproc.core.chain import MAX_TRY_SECONDS
-from extproc.core.pricing import ONE, Price, Rates, Terms, Tier, UnitKind, UnitPrice, UnitRate
+from extproc.core.pricing import ONE, UNITS, Price, Rates, Terms, Tier, UnitKind, UnitPrice, UnitRate
 
 DEAREST_USD = 1_000_000
 """Per million tokens, so one dollar a token: whatever is above is a slip of the pen."""
@@ -307,13 +307,13 @@ class PriceSpec(RatesSpec):
 
     @model_validator(mode="after")
     def _has_a_unit(self) -> Self:
-        named = [name for name in _UNITS if getattr(self, name) is not None]
+        named = [name for name in UNITS if getattr(self, name) is not None]
         if len(named) > 1:
             raise ValueError(f"{' and '.join(named)}: a model is priced by one kind of unit")
         if self.output is not None and self.input is None:
             raise ValueError("output has a price, but input has none")
         if not named and self.per_call is None and self.input is None:
-            raise ValueError("names nothing that costs something: input, per_call, " + ", ".join(_UNITS))
+            raise ValueError("names nothing that costs something: input, per_call, " + ", ".join(UNITS))
         if [tier.above for tier in self.tiers] != sorted({tier.above for tier in self.tiers}):
             raise ValueError("tiers must be in the order of their size, each size once")
         if any(
@@ -330,22 +330,12 @@ class PriceSpec(RatesSpec):
         return Price(Terms(self.rates(call), tiers), tuple(self._units()), valid_from_ms)
 
     def _units(self) -> Iterator[UnitPrice]:
-        for name, (kind, per) in _UNITS.items():
+        for name, (kind, per) in UNITS.items():
             value = getattr(self, name)
             if isinstance(value, list):
                 yield from (each.unit_price(kind, per) for each in value)
             elif value is not None:
                 yield UnitPrice(UnitRate(kind, value, per), {})
-
-
-_UNITS = {
-    "per_image": (UnitKind.IMAGE, 1),
-    "per_second": (UnitKind.SECOND, 1_000),
-    "per_minute": (UnitKind.MINUTE, 60_000),
-    "per_million_characters": (UnitKind.CHARACTER, 1_000_000),
-    "per_search": (UnitKind.SEARCH, 1),
-}
-"""What a price may be for, and how many of what is counted make one: milliseconds make a second."""
 
 
 class PriceChangeSpec(PriceSpec):

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from extproc.core.learned import Kind, Part
 from extproc.core.ledger import State
-from extproc.core.pricing import Rates, UnitKind, Usage, cost_nano
+from extproc.core.pricing import FREE, Rates, UnitKind, Usage, cost_nano
 from extproc.core.quote import Line, Quote, answer_part
 
 SURELY_UNCACHED_TOKENS = 512
@@ -67,7 +67,7 @@ class Verdict:
 def conclude(quote: Quote, report: Report) -> Verdict:
     """What this report means for the hold. See the table at the top."""
     line = quote.lines.get(report.channel)
-    if not 200 <= report.status < 300 or line is None or quote.terms.rates.free:
+    if not 200 <= report.status < 300 or line is None or quote.terms.rates == FREE:
         usage = report.usage or Usage()
         return Verdict(State.RELEASED, 0, usage, quote.terms.rates_for(usage.input_tokens), line)
     counted = report.usage or Usage()
@@ -87,7 +87,7 @@ def known_costs(quote: Quote) -> dict[str, int]:
     It is known where no token costs anything, and nobody but the request says how many units there are.
     """
     rates, units = quote.terms.rates, quote.terms.rates.unit
-    tokens_cost = rates != Rates.of(call=rates.call, unit=units) or quote.terms.tiers
+    tokens_cost = rates.by_tokens or rates != Rates.of(call=rates.call, unit=units) or quote.terms.tiers
     if tokens_cost or quote.guessed or (units and units.kind not in _ASKED_FOR):
         return {}
     usage = Usage(units=quote.units)

@@ -4,21 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from extproc.core.pricing import ONE, TOKENS_PER_RATE, Rates, Usage
-
-_COUNTED = {
-    "input": "plain_input_tokens",
-    "cache_read": "cache_read_tokens",
-    "cache_write": "cache_write_tokens",
-    "cache_write_1h": "cache_write_1h_tokens",
-    "input_audio": "input_audio_tokens",
-    "input_image": "input_image_tokens",
-    "output": "plain_output_tokens",
-    "reasoning": "reasoning_tokens",
-    "output_audio": "output_audio_tokens",
-    "output_image": "output_image_tokens",
-}
-"""What is counted of each class: the parts of a usage that do not overlap."""
+from extproc.core.pricing import COUNTED, ONE, TOKENS_PER_RATE, Rates, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +32,7 @@ def explain(usage: Usage, rates: Rates, multiplier_ppm: int, discount_ppm: int =
 
 
 def _counted(usage: Usage, rates: Rates) -> Iterator[tuple[str, int, int, int]]:
-    for what, counted in _COUNTED.items():
+    for what, counted in COUNTED.items():
         yield what, getattr(usage, counted), getattr(rates, what), TOKENS_PER_RATE
     if rates.call:
         yield "call", 1, rates.call, 1

@@ -12,7 +12,7 @@ many, as a price per minute is no whole number of nano-USD per millisecond.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 TOKENS_PER_RATE = 1_000_000
@@ -104,6 +104,16 @@ class UnitKind(StrEnum):
     SEARCH = "search"
 
 
+UNITS = {
+    "per_image": (UnitKind.IMAGE, 1),
+    "per_second": (UnitKind.SECOND, 1_000),
+    "per_minute": (UnitKind.MINUTE, 60_000),
+    "per_million_characters": (UnitKind.CHARACTER, 1_000_000),
+    "per_search": (UnitKind.SEARCH, 1),
+}
+"""How a price names its units, and how many of what is counted make one: milliseconds make a second."""
+
+
 @dataclass(frozen=True, slots=True)
 class UnitRate:
     """`nano` for each `per` units: a minute of audio is counted in milliseconds, 60,000 to a minute."""
@@ -111,6 +121,33 @@ class UnitRate:
     kind: UnitKind
     nano: int
     per: int = 1
+
+
+COUNTED = {
+    "input": "plain_input_tokens",
+    "cache_read": "cache_read_tokens",
+    "cache_write": "cache_write_tokens",
+    "cache_write_1h": "cache_write_1h_tokens",
+    "input_audio": "input_audio_tokens",
+    "input_image": "input_image_tokens",
+    "output": "plain_output_tokens",
+    "reasoning": "reasoning_tokens",
+    "output_audio": "output_audio_tokens",
+    "output_image": "output_image_tokens",
+}
+"""The classes of tokens by their rates, and what of a usage is counted of each: parts that do not overlap."""
+
+WHOLES = {
+    "cache_read": "input",
+    "cache_write": "input",
+    "cache_write_1h": "cache_write",
+    "input_audio": "input",
+    "input_image": "input",
+    "reasoning": "output",
+    "output_audio": "output",
+    "output_image": "output",
+}
+"""What a class of tokens costs that is not named: as much as this one, which stands before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +170,10 @@ class Rates:
     @classmethod
     def of(cls, input: int = 0, output: int = 0, unit: UnitRate | None = None, **special: int) -> "Rates":
         """Rates of these classes; each that is not named costs what its whole does, and 1 h of cache what 5 min do."""
-        write = special.get("cache_write", input)
-        defaults = dict.fromkeys(("cache_read", "cache_write", "input_audio", "input_image"), input)
-        defaults |= dict.fromkeys(("reasoning", "output_audio", "output_image"), output)
-        return cls(input=input, output=output, unit=unit, **(defaults | {"cache_write_1h": write} | special))
-
-    @property
-    def free(self) -> bool:
-        """Whether nothing costs anything."""
-        return not any(getattr(self, each.name) for each in fields(self))
+        rates = {"input": input, "output": output, **special}
+        for part, whole in WHOLES.items():
+            rates.setdefault(part, rates[whole])
+        return cls(unit=unit, **rates)
 
     @property
     def by_tokens(self) -> bool:
@@ -210,18 +242,7 @@ def cost_nano(usage: Usage, rates: Rates, multiplier_ppm: int, discount_ppm: int
     >>> cost_nano(Usage.of(1_000, output_tokens=100), Rates.of(input=100_000_000, output=400_000_000), ONE)
     140000
     """
-    tokens = (
-        usage.plain_input_tokens * rates.input
-        + usage.cache_read_tokens * rates.cache_read
-        + usage.cache_write_tokens * rates.cache_write
-        + usage.cache_write_1h_tokens * rates.cache_write_1h
-        + usage.input_audio_tokens * rates.input_audio
-        + usage.input_image_tokens * rates.input_image
-        + usage.plain_output_tokens * rates.output
-        + usage.reasoning_tokens * rates.reasoning
-        + usage.output_audio_tokens * rates.output_audio
-        + usage.output_image_tokens * rates.output_image
-    )
+    tokens: int = sum(getattr(usage, counted) * getattr(rates, name) for name, counted in COUNTED.items())
     per, exact = 1, tokens + rates.call * TOKENS_PER_RATE
     if rates.unit is not None:
         per = rates.unit.per

@@ -22,6 +22,20 @@ class Malformed(Exception):
         self.field = field
 
 
+def required(name: str, value: str | None) -> str:
+    """The text of something that must be there and not empty."""
+    if not value:
+        raise Malformed(f"'{name}' is missing." if value is None else f"'{name}' is empty.", name)
+    return value
+
+
+def counting(name: str, value: int | None, most: int) -> int | None:
+    """The number of something that counts, if it is there: from 1 to `most`."""
+    if value is not None and not 1 <= value <= most:
+        raise Malformed(f"'{name}' must be between 1 and {most}.", name)
+    return value
+
+
 class Envelope:
     """The members of a JSON object. Raises `Malformed` for a body that is none."""
 
@@ -44,17 +58,11 @@ class Envelope:
 
     def require_string(self, name: str) -> str:
         """A member that must be there, a string and not empty."""
-        value = self.get(name, str)
-        if not value:
-            raise Malformed(f"'{name}' is missing." if value is None else f"'{name}' is empty.", name)
-        return value
+        return required(name, self.get(name, str))
 
     def count(self, name: str, most: int = 2**31) -> int | None:
         """A member that counts something: an integer from 1 to `most`."""
-        value = self.get(name, int)
-        if value is not None and not 1 <= value <= most:
-            raise Malformed(f"'{name}' must be between 1 and {most}.", name)
-        return value
+        return counting(name, self.get(name, int), most)
 
     def items(self, name: str) -> list[bytes]:
         """The JSON of each item of a member that is a list; none for what is no list."""

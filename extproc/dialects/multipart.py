@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TypeVar
 
-from extproc.dialects.envelope import Malformed
+from extproc.dialects.envelope import Malformed, counting, required
 
 T = TypeVar("T", str, int, bool)
 
@@ -67,17 +67,11 @@ class Form:
 
     def require_string(self, name: str) -> str:
         """A field that must be there and not be empty."""
-        value = self.get(name, str)
-        if value is None:
-            raise Malformed(f"'{name}' is missing.", name)
-        return value
+        return required(name, self.get(name, str))
 
     def count(self, name: str, most: int = 2**31) -> int | None:
         """A field that counts something: an integer from 1 to `most`."""
-        value = self.get(name, int)
-        if value is not None and not 1 <= value <= most:
-            raise Malformed(f"'{name}' must be between 1 and {most}.", name)
-        return value
+        return counting(name, self.get(name, int), most)
 
     def locate(self, name: str) -> tuple[int, int]:
         """Where the value of a field that was read starts and ends."""

@@ -6,28 +6,9 @@ decimal string, exact: it is no number, for a reader would make a binary fractio
 
 from typing import Any
 
-from extproc.core.pricing import ONE, Price, Rates, UnitKind
+from extproc.core.pricing import COUNTED, ONE, UNITS, WHOLES, Price, Rates
 
-_UNITS = {
-    UnitKind.IMAGE: "per_image",
-    UnitKind.SECOND: "per_second",
-    UnitKind.MINUTE: "per_minute",
-    UnitKind.CHARACTER: "per_million_characters",
-    UnitKind.SEARCH: "per_search",
-}
-_WHOLES = {
-    "input": "",
-    "cache_read": "input",
-    "cache_write": "input",
-    "cache_write_1h": "cache_write",
-    "input_audio": "input",
-    "input_image": "input",
-    "output": "",
-    "reasoning": "output",
-    "output_audio": "output",
-    "output_image": "output",
-}
-"""The classes of tokens, each with what it costs if it is not named; nothing, if that is nothing."""
+_UNIT_NAMES = {kind: name for name, (kind, _) in UNITS.items()}
 
 _USD = 1_000_000_000 * ONE * ONE
 _DIGITS = len(str(_USD)) - 1
@@ -39,15 +20,15 @@ def price_list(price: Price, multiplier_ppm: int, discount_ppm: int) -> dict[str
     found = _rates(price.terms.rates, factor)
     for unit in price.units:
         entry = {"price": _usd(unit.rate.nano, factor), **unit.when}
-        found.setdefault(_UNITS[unit.rate.kind], []).append(entry)
+        found.setdefault(_UNIT_NAMES[unit.rate.kind], []).append(entry)
     if price.terms.tiers:
         found["tiers"] = [{"above": tier.above_tokens, **_rates(tier.rates, factor)} for tier in price.terms.tiers]
     return found
 
 
 def _rates(rates: Rates, factor: int) -> dict[str, Any]:
-    found = {name: getattr(rates, name) for name in _WHOLES}
-    named = {name: rate for name, rate in found.items() if rate != found.get(_WHOLES[name], 0)}
+    found = {name: getattr(rates, name) for name in COUNTED}
+    named = {name: rate for name, rate in found.items() if rate != found.get(WHOLES.get(name, ""), 0)}
     call = {"per_call": rates.call} if rates.call else {}
     return {name: _usd(nano, factor) for name, nano in (named | call).items()}
 

@@ -11,14 +11,13 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from extproc.core.audit import Difference, LiveHold, Prices, Snapshot, Tally
 from extproc.core.ledger import BUCKETS, Account, AccountKind, Balance, State, UsageEntry, bucket_of
 from extproc.core.record import UsageRecord
 from extproc.store import keys, scripts
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
+from extproc.store.trace import usage_record
 from extproc.store.usage import FIRST, usage_between, wallet_entries
 
 
@@ -129,9 +128,4 @@ def _hold(stored: list[Any]) -> LiveHold:
 
 def _record(entry: UsageEntry) -> UsageRecord | None:
     """The record of a settled request; an expired one has only its quote, a release may have nothing."""
-    if not entry.state.settled:
-        return None
-    try:
-        return msgspec.json.decode(entry.record, type=UsageRecord)
-    except msgspec.DecodeError:
-        return None
+    return usage_record(entry) if entry.state.settled else None

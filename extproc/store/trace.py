@@ -35,8 +35,7 @@ class Trace:
     @property
     def record(self) -> UsageRecord | None:
         """What is known of how it ended: the last record that says so."""
-        read = (read_record(entry.record) for entry in reversed(self.entries))
-        return next((record for record in read if isinstance(record, UsageRecord)), None)
+        return next(filter(None, map(usage_record, reversed(self.entries))), None)
 
 
 async def find(redis: Connection, request_id: str, owner: str | None = None) -> Trace | None:
@@ -75,6 +74,12 @@ def read_record(text: str) -> UsageRecord | Quote | None:
     with contextlib.suppress(msgspec.DecodeError):
         return msgspec.json.decode(text, type=Quote)
     return None
+
+
+def usage_record(entry: UsageEntry) -> UsageRecord | None:
+    """How the request of an entry ended; None where that is not known: an expired one has only its quote."""
+    record = read_record(entry.record)
+    return record if isinstance(record, UsageRecord) else None
 
 
 async def _bucket(redis: Connection, request_id: str) -> int | None:

@@ -384,10 +384,11 @@ def _decided(metadata: Metadata) -> tuple[Quote | None, str | None]:
 
 def _told(metadata: Metadata, quote: Quote, clean: bool) -> tuple[Told, bool] | None:
     """The usage as it was counted or lifted, and whether it is whole; one that is whole before one that is not."""
-    counted, lifted = _counted(metadata, quote), _lifted(metadata, quote, clean)
-    if lifted and lifted[1] and not (counted and counted[1]):
-        return lifted
-    return counted or lifted
+    counted = _counted(metadata, quote)
+    if counted and counted[1]:
+        return counted
+    lifted = _lifted(metadata, quote, clean)
+    return lifted if lifted and (lifted[1] or not counted) else counted
 
 
 def _counted(metadata: Metadata, quote: Quote) -> tuple[Told, bool] | None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 
 from extproc.config.document import Value, read_document
 from extproc.config.load import load
@@ -110,7 +110,7 @@ def put(tree: Any, path: tuple[str | int, ...], value: Any) -> Any:
     return copy
 
 
-FILES = {file.name: YAML(typ="safe").load(file) for file in BASE.iterdir()}
+FILES = {file.name: yaml.safe_load(file.read_text()) for file in BASE.iterdir()}
 PLACES = [(name, place) for name, tree in FILES.items() for place in places(tree)]
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 anything = st.recursive(

@@ -107,14 +107,18 @@ def differences(record: UsageRecord) -> list[Difference]:
     return list(Prices(CATALOGS.get, OPERATIONS).differences(entry, record))
 
 
-@samples.steady
-@given(
+answers = (
     st.sampled_from([*CATALOGS.values()]),
     st.sampled_from([*OPERATIONS.values()]),
     st.sampled_from(["gpt", "silent"]),
     st.randoms(use_true_random=False),
     st.integers(0, 9),
 )
+"""What `settled` takes: any request, and whoever answers it."""
+
+
+@samples.steady
+@given(*answers)
 def test_what_was_quoted_is_what_the_audit_expects(
     priced_by: Catalog, operation: Operation, model: str, draw: Any, place: int
 ) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from extproc.core.audit import Prices
 from extproc.core.ledger import State, UsageEntry
@@ -13,7 +12,7 @@ from extproc.core.pricing import Usage
 from extproc.core.record import UsageRecord
 from extproc.core.reprice import Repriced, reprice
 from tests.core import samples
-from tests.core.test_audit import CATALOGS, OPERATIONS, RECORD, settled
+from tests.core.test_audit import CATALOGS, OPERATIONS, RECORD, answers, settled
 
 USED = replace(RECORD, usage=Usage.of(100, output_tokens=10), hold_nano=1_000)
 COST = 100 * 2_000 + 10 * 8_000
@@ -27,13 +26,7 @@ def repriced(record: UsageRecord | None, *costs: int, state: State = State.REPOR
 
 
 @samples.steady
-@given(
-    st.sampled_from([*CATALOGS.values()]),
-    st.sampled_from([*OPERATIONS.values()]),
-    st.sampled_from(["gpt", "silent"]),
-    st.randoms(use_true_random=False),
-    st.integers(0, 9),
-)
+@given(*answers)
 def test_what_was_charged_is_what_is_recomputed(
     catalog: Any, operation: Any, model: str, draw: Any, place: int
 ) -> None:
