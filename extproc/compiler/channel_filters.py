@@ -7,6 +7,7 @@ They run once per attempt, on request headers that all attempts share. What one 
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import PurePath
 from typing import Final
@@ -88,6 +89,11 @@ def secret_file(cluster: str) -> str:
     return f"{cluster}.json"
 
 
+def secret_path(channel: Channel) -> str:
+    """The same in the run folder."""
+    return f"secrets/{secret_file(channel.cluster)}"
+
+
 def _filter(name: str, config: AnyMessage) -> Json:
     return as_json(HttpFilter(name=name, typed_config=config))
 
@@ -114,9 +120,7 @@ def _inject(channel: Channel) -> CredentialInjector:
     The injector's own refusal would be a 401, and tell the caller that *their* key is wrong.
     """
     header, prefix = CREDENTIAL_SHAPE[channel.dialect]
-    source = PathConfigSource(
-        path=f"secrets/{secret_file(channel.cluster)}", watched_directory=WatchedDirectory(path="secrets")
-    )
+    source = PathConfigSource(path=secret_path(channel), watched_directory=WatchedDirectory(path="secrets"))
     generic = Generic(
         header=header,
         header_value_prefix=prefix,
@@ -141,6 +145,7 @@ def _path_and_model(channel: Channel) -> Json:
     return document
 
 
+@lru_cache(maxsize=4096)
 def _secret(name: str, reference: SecretRef) -> Json:
     return as_json(pack(Secret(name=name, generic_secret=GenericSecret(secret=_source(name, reference)))))
 

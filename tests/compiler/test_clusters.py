@@ -1,5 +1,6 @@
 """What holds for every cluster and secret, whatever the catalog."""
 
+import json
 from dataclasses import replace
 from itertools import permutations
 from typing import Any
@@ -8,7 +9,8 @@ import pytest
 import yaml
 
 from extproc.compiler.channel_filters import compile_secrets
-from extproc.compiler.clusters import REFUSING, compile_clusters
+from extproc.compiler.clusters import REFUSING, compile_clusters, compiled
+from extproc.core.catalog import Channel
 from extproc.errors import ConfigError
 from extproc.names import CREDENTIAL_HEADERS, GATE_HEADER, GATE_LISTENER, LIMITED_CLUSTER_PREFIX
 from tests.compiler.samples import catalog_of, channel_of
@@ -145,6 +147,28 @@ def _requests(cluster: dict[str, Any]) -> int:
     (threshold,) = cluster["circuit_breakers"]["thresholds"]
     limit: int = threshold["max_requests"]
     return limit
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        A,
+        B,
+        channel_of("like", "http://like.invalid:50001", "env:LIKE"),
+        channel_of("port-1", "http://vendor.example:1", dialect="anthropic"),
+        channel_of("port-3", "https://vendor.example:3/v1", "env:X", "gemini"),
+        channel_of("six", "http://[2001:db8::1]:100"),
+        replace(channel_of("true", "http://192.0.2.7:1000", "env:X"), max_concurrent=1),
+        replace(channel_of("openai", "https://openai", "env:X"), max_concurrent=100),
+        replace(channel_of("clean", "https://clean"), max_concurrent=50_001),
+    ],
+    ids=lambda channel: channel.name,
+)
+def test_a_channel_like_another_compiles_as_by_itself(channel: Channel) -> None:
+    """What was compiled for one channel and renamed for another is what the other's own messages say."""
+    renamed = {one["name"]: one for one in _clusters(channel)}
+    assert renamed == compiled(channel)
+    assert json.dumps(renamed, sort_keys=True) == json.dumps(compiled(channel), sort_keys=True)  # 1 is no True
 
 
 def test_names_are_resolved_and_addresses_are_not() -> None:
