@@ -36,8 +36,8 @@ lint: $(READY) ## Check style and types
 proto: $(READY) ## Generate extproc/wire/pb from proto/
 	PYTHON=$(BIN)/python sh proto/generate.sh
 
-golden: $(READY) ## Write what is made from the code anew: clusters, JSON Schema, tables of docs/config.md
-	TOLLGATE_REWRITE_GOLDEN=1 $(BIN)/python -m pytest tests/compiler tests/config/test_reference.py
+golden: $(READY) ## Write what is made from the code anew: clusters, JSON Schema, tables in docs/
+	TOLLGATE_REWRITE_GOLDEN=1 $(BIN)/python -m pytest tests/compiler tests/config/test_reference.py tests/deploy
 
 bench: $(READY) ## Measure the gateway against Envoy alone (needs wrk)
 	$(BIN)/python -m tests.bench

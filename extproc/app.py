@@ -18,7 +18,7 @@ import grpc
 import structlog
 import uvloop
 
-from extproc import envoy_admin
+from extproc import envoy_admin, metrics
 from extproc.clock import now_ms
 from extproc.core.learned import Learned
 from extproc.errors import TollgateError
@@ -29,11 +29,13 @@ from extproc.store.keyring import RedisKeyring
 from extproc.store.learned import run_sharing
 from extproc.store.redis_ledger import RedisLedger
 from extproc.store.sweeper import Lease, run_sweeper
+from extproc.store.tasks import RedisTasks
 from extproc.wire.admit import Admission
 from extproc.wire.journal import Journal, run_journal
 from extproc.wire.reports import Reports
 from extproc.wire.service import OPTIONS, Service
 from extproc.wire.spool import Spool
+from extproc.wire.task import TaskAnswers
 
 GRACE_SECONDS = 5.0
 """How long a worker that is told to stop finishes what it has begun: an admission takes milliseconds."""
@@ -43,6 +45,8 @@ NOTICE_SECONDS = 2.5
 
 SWEEP_SECONDS = 10.0
 """How late a hold that nobody ended is expired, at most."""
+
+SAMPLE_SECONDS = 1.0
 
 
 def configure_logging() -> None:
@@ -74,8 +78,10 @@ async def run_worker(settings: Settings, index: int) -> None:
     connection = Connection(settings.redis_url)
     ledger = RedisLedger(connection)
     learned = Learned()
-    reports = Reports(ledger, learned, Spool(settings.data / "spool", index), now_ms)
-    service = Service(_admission(settings, current, connection, ledger, learned), reports, now_ms)
+    spool = Spool(settings.spool, index)
+    reports = Reports(ledger, learned, spool, now_ms)
+    answers = TaskAnswers(RedisTasks(connection), reports, now_ms)
+    service = Service(_admission(settings, current, connection, ledger, learned), answers, reports, now_ms)
     server = grpc.aio.server(options=OPTIONS)
     service.register(server)
     socket = settings.worker_socket(index)
@@ -87,6 +93,8 @@ async def run_worker(settings: Settings, index: int) -> None:
     journal = asyncio.create_task(run_journal(_journal(settings), ledger, reports, now_ms))
     sharing = asyncio.create_task(run_sharing(connection, learned, now_ms))
     following = asyncio.create_task(current.follow())
+    sampling = asyncio.create_task(_sample(spool))
+    metrics.WORKERS.set(1)
     log.info("worker_started", revision=current.catalog.revision)
 
     told = await _told_to_stop()
@@ -94,7 +102,7 @@ async def run_worker(settings: Settings, index: int) -> None:
     if told == signal.SIGTERM:
         await asyncio.sleep(NOTICE_SECONDS)
     await server.stop(GRACE_SECONDS)
-    for task in (sweeper, replay, journal, sharing, following):
+    for task in (sweeper, replay, journal, sharing, following, sampling):
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
@@ -115,8 +123,19 @@ def _admission(
         draw=random.Random(),
         zone=ZoneInfo(settings.time_zone),
         learned=learned,
+        tasks=RedisTasks(connection),
         currency=settings.currency,
     )
+
+
+async def _sample(spool: Spool) -> None:
+    """Tell the metrics how late this worker's tasks are woken, and what waits in its memory, until cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + SAMPLE_SECONDS
+        await asyncio.sleep(SAMPLE_SECONDS)
+        metrics.LOOP_LAG.observe(max(0.0, loop.time() - due))
+        metrics.IN_MEMORY.set(spool.in_memory)
 
 
 def _journal(settings: Settings) -> Journal:

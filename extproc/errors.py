@@ -29,6 +29,7 @@ class Family(Enum):
     """What kind of error it is, in the words each dialect has a type for."""
 
     AUTHENTICATION = "authentication"
+    PERMISSION = "permission"
     BILLING = "billing"
     INVALID_REQUEST = "invalid_request"
     NOT_FOUND = "not_found"
@@ -70,6 +71,16 @@ NO_KEY = Refusal(
 INVALID_KEY = Refusal(401, Family.AUTHENTICATION, "invalid_api_key", "The API key is not valid.")
 KEY_DISABLED = Refusal(401, Family.AUTHENTICATION, "invalid_api_key", "The API key is disabled.", "key_disabled")
 KEY_EXPIRED = Refusal(401, Family.AUTHENTICATION, "invalid_api_key", "The API key has expired.", "key_expired")
+OWNER_SUSPENDED = Refusal(
+    403, Family.PERMISSION, "permission_denied", "The owner of this API key is suspended.", "owner_suspended"
+)
+GROUP_NOT_ALLOWED = Refusal(
+    403,
+    Family.PERMISSION,
+    "permission_denied",
+    "The tier of this API key's owner does not include the key's group.",
+    "group_not_allowed",
+)
 INVALID_REQUEST = Refusal(400, Family.INVALID_REQUEST, "invalid_request_error", "The request is not valid.")
 UNKNOWN_PATH = Refusal(404, Family.NOT_FOUND, "not_found", "There is nothing at this path.")
 MODEL_NOT_FOUND = Refusal(
@@ -78,6 +89,21 @@ MODEL_NOT_FOUND = Refusal(
     "model_not_found",
     "The model does not exist, or this key may not call it.",
     param="model",
+)
+TASK_NOT_FOUND = Refusal(404, Family.NOT_FOUND, "not_found", "There is nothing of this id, or it is no longer known.")
+TASK_NOT_MADE = Refusal(
+    500,
+    Family.INTERNAL,
+    "internal_error",
+    "The upstream's answer could not be understood, so what it makes cannot be asked for. Nothing was charged.",
+    "task_not_made",
+)
+TASK_CHANNEL_GONE = Refusal(
+    503,
+    Family.UNAVAILABLE,
+    "service_unavailable",
+    "The upstream that made this is not there any more.",
+    "task_channel_gone",
 )
 KEY_QUOTA = Refusal(
     402,

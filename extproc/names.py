@@ -42,6 +42,8 @@ USAGE_NAMESPACE = "envoy.ai.token_usage"
 """Typed metadata: the `TokenUsage` that Envoy's AI protocol manager reads out of answers."""
 
 META_OWNER = "owner"
+META_TASK = "task"
+META_MADE = "made"
 META_LIMITS = "limits"
 META_DIALECT = "dialect"
 META_QUOTE = "quote"

@@ -4,8 +4,9 @@
                                                                                               │
                   the old clusters go ◀── as long as a request may live that knows them ◀─────┘
 
-What is not accepted changes nothing: it is logged, `tollgate status` tells it, and it is looked at again. Each step is
-decided by what is the case and waits for nothing, so that while an edit waits for Envoy the next one is noticed.
+What is not accepted changes nothing: it is logged, `tollgate status` and the metrics tell it, and it is looked at
+again. Each step is decided by what is the case and waits for nothing, so that while an edit waits for Envoy the next
+one is noticed.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from typing import Protocol
 
 import structlog
 
-from extproc import envoy_admin
+from extproc import envoy_admin, parent_metrics
 from extproc.clock import now_ms
 from extproc.compiler.install import Installed, write_clusters
 from extproc.config.load import Loaded, load
@@ -114,6 +115,7 @@ class Reload:
             await self._take_up()
         if (offer := self._offer) and await self._taken_up():
             self._publish(offer.loaded)
+            parent_metrics.RELOADS.labels("live").inc()
             log.info("edit_live", revision=offer.loaded.catalog.revision, clusters=self._installed.version)
         if self._offer is None and self._all_adopted():
             await self._drop_idle()
@@ -149,6 +151,7 @@ class Reload:
     def _refuse(self, problems: list[str]) -> None:
         if problems != self._problems:
             log.warning("edit_refused", problems=problems, live=self._loaded.catalog.revision)
+            parent_metrics.RELOADS.labels("refused").inc()
         self._problems = problems
 
     def _publish(self, loaded: Loaded) -> None:
@@ -156,6 +159,8 @@ class Reload:
         self._loaded, self._offer = loaded, None
         self._since_ms = now_ms()
         publish(self._settings.run, Accepted(loaded.catalog, self._since_ms))
+        parent_metrics.CONFIG.info({"revision": loaded.catalog.revision})
+        parent_metrics.RELOAD_SUCCESS.set(self._since_ms / 1000)
 
     def _all_adopted(self) -> bool:
         adopted = (read_adopted(self._settings.run, index) for index in range(self._settings.workers))
@@ -188,4 +193,6 @@ class Reload:
         )
         if live != self._told:
             write_live(self._settings.run, live)
+            parent_metrics.RELOAD_FAILED.set(bool(live.problems))
+            parent_metrics.RELOAD_WAITING.set(live.waiting_revision is not None)
             self._told = live

@@ -18,7 +18,7 @@ MAX_SOCKET_PATH = 100
 class Settings:
     """The places and ports of one deployment on one machine, when its months begin, and a currency beside USD.
 
-    Paths are absolute.
+    Paths are absolute. `metrics_port` is the parent's, for metrics and health. Either port for metrics may be 0: none.
     """
 
     config: Path
@@ -30,6 +30,9 @@ class Settings:
     workers: int = 2
     time_zone: str = "UTC"
     currency: Currency | None = None
+    metrics_listen: str = "127.0.0.1"
+    metrics_port: int = 9464
+    envoy_metrics_port: int = 9465
 
     @property
     def base_url(self) -> str:
@@ -42,9 +45,19 @@ class Settings:
         return self.data / "run"
 
     @property
+    def metrics(self) -> Path:
+        """The files in which the workers count. Made anew at every start."""
+        return self.run / "metrics"
+
+    @property
     def logs(self) -> Path:
         """One file for each process."""
         return self.data / "logs"
+
+    @property
+    def spool(self) -> Path:
+        """Where reports wait while the ledger is away."""
+        return self.data / "spool"
 
     @property
     def embedded_redis(self) -> bool:
@@ -68,6 +81,9 @@ def make_settings(
     port: int = 8080,
     demo_port: int = 9100,
     workers: int = 2,
+    metrics_listen: str = "127.0.0.1",
+    metrics_port: int = 9464,
+    envoy_metrics_port: int = 9465,
 ) -> Settings:
     """Settings with absolute paths and, unless named, the embedded Redis; `TOLLGATE_TIME_ZONE` for when a month begins.
 
@@ -80,7 +96,20 @@ def make_settings(
     time_zone = os.environ.get("TOLLGATE_TIME_ZONE", "UTC")
     if time_zone not in available_timezones():
         raise ConfigError(f"TOLLGATE_TIME_ZONE: there is no time zone {time_zone!r}; say, for example, Europe/Berlin")
-    return Settings(config.absolute(), folder, url, listen, port, demo_port, workers, time_zone, read_currency())
+    return Settings(
+        config=config.absolute(),
+        data=folder,
+        redis_url=url,
+        listen=listen,
+        port=port,
+        demo_port=demo_port,
+        workers=workers,
+        time_zone=time_zone,
+        currency=read_currency(),
+        metrics_listen=metrics_listen,
+        metrics_port=metrics_port,
+        envoy_metrics_port=envoy_metrics_port,
+    )
 
 
 def read_currency() -> Currency | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from extproc import parent_metrics
 from extproc.errors import TollgateError
 
 log = structlog.get_logger()
@@ -37,7 +38,7 @@ def _die_with_parent() -> None:
 
 @dataclass
 class Child:
-    """One process to keep running. Its output goes to `log_file`."""
+    """One process to keep running. Its output goes to `log_file`, and when it dies its id to `on_death`."""
 
     name: str
     command: Sequence[str]
@@ -45,6 +46,7 @@ class Child:
     cwd: Path
     environment: Mapping[str, str] | None = None
     stop_signal: signal.Signals = signal.SIGTERM
+    on_death: Callable[[int], None] = lambda _: None
     process: asyncio.subprocess.Process | None = None
     _deaths: list[float] = field(default_factory=list)
     _stopping: bool = False
@@ -78,6 +80,8 @@ class Child:
             if len(self._deaths) == QUICK_DEATHS and self._deaths[-1] - self._deaths[0] < QUICK_SECONDS:
                 raise ChildFailed(f"{self.name} keeps ending (code {code}). Its last words:\n{self.last_words()}")
             log.warning("child_restarted", child=self.name, code=code)
+            self.on_death(self.process.pid)
+            parent_metrics.RESTARTS.labels(self.name).inc()
             await self.start()
 
     def let_end(self) -> None:

@@ -12,17 +12,20 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from extproc import envoy_admin
+from extproc import envoy_admin, metrics, parent_metrics
 from extproc.binaries import envoy_binary, redis_binary
 from extproc.compiler.install import Installed, write_run_folder
 from extproc.config.load import Loaded, load
 from extproc.errors import ConfigError, LedgerUnavailable
+from extproc.monitor import answering, watch
 from extproc.reload import EnvoyClusters, Reload
 from extproc.settings import Settings
 from extproc.store.connection import Connection
@@ -39,10 +42,13 @@ DRAIN_SECONDS = 10.0
 async def everything(settings: Settings, demo: bool) -> AsyncIterator[tuple[Loaded, Sequence[Child]]]:
     """Run all processes; inside, they are ready. Raises `ConfigError` or `ChildFailed`, with nothing left running."""
     _require_free(settings.listen, settings.port, "the gateway", "PORT=…, or --port")
+    if settings.envoy_metrics_port:
+        how = "TOLLGATE_ENVOY_METRICS_PORT=…, or --envoy-metrics-port"
+        _require_free(settings.metrics_listen, settings.envoy_metrics_port, "Envoy's metrics", how)
     if demo:
         _require_free("127.0.0.1", settings.demo_port, "the demo vendor", "DEMO_PORT=…, or --demo-port")
     loaded = load(settings.config, settings.environment(), require_credentials=True)
-    with _sole_user(settings.data), _fresh_run_folder(settings.run):
+    with _sole_user(settings.data), _fresh_run_folder(settings.run), _monitored(settings, with_envoy=True):
         installed = _write_run_folder(settings, loaded)
         reload = Reload(settings, loaded, installed, EnvoyClusters(settings.run))
         async with contextlib.AsyncExitStack() as stack:
@@ -60,7 +66,7 @@ async def everything(settings: Settings, demo: bool) -> AsyncIterator[tuple[Load
             children.append(envoy)
             stack.push_async_callback(_drain, settings.run / "admin.sock")
             await until(lambda: _envoy_serves(settings, installed.version), "Envoy", children)
-            await stack.enter_async_context(_following(reload))
+            await stack.enter_async_context(_meanwhile(reload.run(), watch(settings)))
             yield replace(loaded, notes=[*loaded.notes, *await _redis_notes(settings)]), children
 
 
@@ -68,14 +74,14 @@ async def everything(settings: Settings, demo: bool) -> AsyncIterator[tuple[Load
 async def sidecar(settings: Settings) -> AsyncIterator[tuple[Loaded, Sequence[Child]]]:
     """Run the workers alone, for an Envoy and a Redis that are run elsewhere; its files are in the run folder."""
     loaded = load(settings.config, settings.environment(), require_credentials=True)
-    with _sole_user(settings.data):
+    with _sole_user(settings.data), _monitored(settings, with_envoy=False):
         reload = Reload(settings, loaded, _write_run_folder(settings, loaded), EnvoyClusters(settings.run))
         async with contextlib.AsyncExitStack() as stack:
             children = [
                 await _start(stack, _worker(settings, index, stop_signal=signal.SIGTERM))
                 for index in range(settings.workers)
             ]
-            await stack.enter_async_context(_following(reload))
+            await stack.enter_async_context(_meanwhile(reload.run(), watch(settings)))
             yield replace(loaded, notes=[*loaded.notes, *await _redis_notes(settings)]), children
 
 
@@ -134,22 +140,37 @@ def _fresh_run_folder(run: Path) -> Iterator[None]:
 
 def _write_run_folder(settings: Settings, loaded: Loaded) -> Installed:
     """Write what Envoy reads."""
-    settings.run.mkdir(parents=True, mode=0o700, exist_ok=True)
     return write_run_folder(
-        settings.run, loaded.catalog, workers=settings.workers, listen=settings.listen, port=settings.port
+        settings.run,
+        loaded.catalog,
+        workers=settings.workers,
+        listen=settings.listen,
+        port=settings.port,
+        metrics_listen=settings.metrics_listen,
+        metrics_port=settings.envoy_metrics_port,
     )
 
 
+@contextlib.contextmanager
+def _monitored(settings: Settings, with_envoy: bool) -> Iterator[None]:
+    """Metrics and health are told meanwhile; what earlier workers counted is gone."""
+    settings.run.mkdir(parents=True, mode=0o700, exist_ok=True)
+    shutil.rmtree(settings.metrics, ignore_errors=True)
+    settings.metrics.mkdir()
+    with answering(settings, with_envoy):
+        yield
+
+
 @contextlib.asynccontextmanager
-async def _following(reload: Reload) -> AsyncIterator[None]:
-    """Edits go live meanwhile."""
-    task = asyncio.create_task(reload.run())
+async def _meanwhile(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """These go on meanwhile."""
+    tasks = [asyncio.create_task(work) for work in works]
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _start(stack: contextlib.AsyncExitStack, child: Child) -> Child:
@@ -183,8 +204,13 @@ def _demo_vendor(settings: Settings) -> Child:
 def _worker(settings: Settings, index: int, stop_signal: signal.Signals) -> Child:
     command = [sys.executable, "-m", "extproc.app", "--index", str(index), "--data", str(settings.data)]
     name = f"worker-{index}"
-    environment = {**settings.environment(), "TOLLGATE_REDIS": settings.redis_url}  # anybody may list its arguments
-    return Child(name, command, settings.logs / f"{name}.log", settings.run, environment, stop_signal)
+    environment = {
+        **settings.environment(),
+        "TOLLGATE_REDIS": settings.redis_url,  # anybody may list its arguments
+        metrics.FOLDER_VARIABLE: str(settings.metrics),
+    }
+    on_death = partial(parent_metrics.forget_worker, settings.metrics)
+    return Child(name, command, settings.logs / f"{name}.log", settings.run, environment, stop_signal, on_death)
 
 
 def _envoy(settings: Settings) -> Child:

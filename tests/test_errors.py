@@ -14,9 +14,14 @@ CONTRACT = {
     "INVALID_KEY": (401, Family.AUTHENTICATION, "invalid_api_key", None, None),
     "KEY_DISABLED": (401, Family.AUTHENTICATION, "invalid_api_key", "key_disabled", None),
     "KEY_EXPIRED": (401, Family.AUTHENTICATION, "invalid_api_key", "key_expired", None),
+    "OWNER_SUSPENDED": (403, Family.PERMISSION, "permission_denied", "owner_suspended", None),
+    "GROUP_NOT_ALLOWED": (403, Family.PERMISSION, "permission_denied", "group_not_allowed", None),
     "INVALID_REQUEST": (400, Family.INVALID_REQUEST, "invalid_request_error", None, None),
     "UNKNOWN_PATH": (404, Family.NOT_FOUND, "not_found", None, None),
     "MODEL_NOT_FOUND": (404, Family.NOT_FOUND, "model_not_found", None, "model"),
+    "TASK_NOT_FOUND": (404, Family.NOT_FOUND, "not_found", None, None),
+    "TASK_NOT_MADE": (500, Family.INTERNAL, "internal_error", "task_not_made", None),
+    "TASK_CHANNEL_GONE": (503, Family.UNAVAILABLE, "service_unavailable", "task_channel_gone", None),
     "KEY_QUOTA": (402, Family.BILLING, "insufficient_quota", "api_key_quota_exceeded", None),
     "KEY_MONTH": (402, Family.BILLING, "insufficient_quota", "api_key_quota_exceeded", None),
     "MEMBER_QUOTA": (402, Family.BILLING, "insufficient_quota", "member_quota_exceeded", None),
@@ -32,6 +37,7 @@ CONTRACT = {
 }
 STATUSES = {
     Family.AUTHENTICATION: 401,
+    Family.PERMISSION: 403,
     Family.BILLING: 402,
     Family.INVALID_REQUEST: 400,
     Family.NOT_FOUND: 404,

@@ -22,31 +22,43 @@ REPOSITORY = Path(__file__).parents[1]
 MAY_IMPORT = {
     "core": {"core", "errors", "names"},
     "dialects": {"dialects", "core", "errors", "names"},
-    "wire": {"wire", "dialects", "core", "errors", "names"},
-    "store": {"store", "core", "errors", "names"},
+    "wire": {"wire", "dialects", "core", "errors", "names", "metrics"},
+    "store": {"store", "core", "errors", "names", "metrics"},
     "config": {"config", "core", "errors", "names"},
     "compiler": {"compiler", "core", "errors", "names", "binaries"},
     "binaries": {"errors"},
     "clock": set(),
+    "metrics": set(),
     "simulator": {"simulator"},
     "errors": set(),
     "names": set(),
 }
-FREE = {"app", "cli", "demo", "envoy_admin", "reload", "settings", "snapshot", "status", "supervisor", "up", "__main__"}
+FREE = {
+    *("app", "cli", "demo", "envoy_admin", "monitor", "reload", "settings", "snapshot", "status", "supervisor", "up"),
+    *("parent_metrics", "__main__"),
+}
 LEAF = {"errors", "names"}
 """What any other module may import: one that puts parts together belongs to `FREE`."""
 
 LIBRARIES = {"core": set(sys.stdlib_module_names), "dialects": {*sys.stdlib_module_names, "msgspec"}}
 """What these layers may import besides extproc; the others choose for themselves."""
 
-READS_PROTOBUF = {"wire/codec.py", "wire/service.py", "wire/replies.py", "wire/admit.py"}
+READS_PROTOBUF = {
+    "wire/codec.py",
+    "wire/service.py",
+    "wire/replies.py",
+    "wire/admit.py",
+    "wire/health.py",
+    "wire/task.py",
+}
 FIELDS_ELSEWHERE = {
-    "wire/service.py": {"request_headers", "response_trailers", "http_logs", "log_entry"},  # which filter asks; a batch
+    # which filter asks; a batch
+    "wire/service.py": {"request_headers", "response_headers", "response_trailers", "http_logs", "log_entry"},
     "wire/admit.py": {"request_body", "body"},
 }
 """The fields that are named outside of the codec, to tell messages apart and to unpack them."""
 
-MADE_ELSEWHERE = {"StreamAccessLogsResponse", "HealthCheckResponse"}
+MADE_ELSEWHERE = {"StreamAccessLogsResponse", "HealthCheckRequest", "HealthCheckResponse"}
 """The messages that are made outside of the codec: answers without content."""
 
 

@@ -1,5 +1,6 @@
 """`envoy/envoy.yaml` and `channel.lua` spell the names of `extproc/names.py`, and their limits agree with the rules."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from extproc.compiler.bootstrap import render_bootstrap
 from extproc.core.catalog import Dialect
 from extproc.core.chain import MAX_ATTEMPTS, MAX_TRY_SECONDS
 from extproc.core.ledger import HOLD_MS
+from extproc.dialects.routes import VIDEO_CONTENT, Route, find_route
+from tests.compiler.samples import VALUES
 
 Config = dict[str, Any]
 
 REPOSITORY = Path(__file__).parents[1]
 TEXT = (REPOSITORY / "envoy" / "envoy.yaml").read_text()
-BOOTSTRAP: Config = yaml.safe_load(render_bootstrap(TEXT, {"TOLLGATE_LISTEN": "::", "TOLLGATE_PORT": "1"}))
+BOOTSTRAP: Config = yaml.safe_load(render_bootstrap(TEXT, VALUES))
 LISTENER: Config = BOOTSTRAP["static_resources"]["listeners"][0]
 GATE: Config = BOOTSTRAP["static_resources"]["listeners"][1]
 HTTP: Config = LISTENER["filter_chains"][0]["filters"][0]["typed_config"]
@@ -90,15 +93,15 @@ def test_settle_is_told_the_decision_and_the_usage() -> None:
 
 def test_nothing_that_holds_an_answer_stands_before_usage() -> None:
     """The trailers that `usage` adds are lost in a filter that holds the answer, and the answer never ends."""
-    below_usage = ["lift_json", "lift_sse", "exhausted", "retry_after"]
+    below_usage = ["task", "lift_json", "lift_sse", "exhausted", "retry_after"]
     assert list(FILTERS) == ["admit", "settle", "usage", *below_usage, "router"]
     assert FILTERS["settle"]["observability_mode"] is True
     assert FILTERS["admit"]["processing_mode"]["response_header_mode"] == "SKIP"
 
 
 def test_everything_asks_the_sidecar_cluster() -> None:
-    """admit, settle and the access log name one cluster, the one whose endpoints are the workers."""
-    assert [grpc["cluster_name"] for grpc in _find(HTTP, "envoy_grpc")] == [names.SIDECAR_CLUSTER] * 3
+    """admit, settle, task and the access log name one cluster, the one whose endpoints are the workers."""
+    assert [grpc["cluster_name"] for grpc in _find(HTTP, "envoy_grpc")] == [names.SIDECAR_CLUSTER] * 4
     assert names.SIDECAR_CLUSTER in CLUSTERS
 
 
@@ -207,8 +210,46 @@ def test_the_lua_reads_what_admit_writes() -> None:
 
 
 def test_the_lua_knows_where_an_answer_is_held() -> None:
-    """A route has the mark exactly if `lift_json` is on, for then a length set too early would cut the answer."""
+    """A route has the mark exactly if a filter waits for the whole of an answer, as `lift_json` does, and `task` unless
+    it is told otherwise: for then a length set too early would cut the answer.
+    """
     routes = [route for route in VHOST["routes"] if "route" in route]
     held = [bool(_find(route.get("metadata", {}), "path_and_model")) for route in routes]
-    assert held == ["lift_json" not in route["typed_per_filter_config"] for route in routes]
+    filters = [route["typed_per_filter_config"] for route in routes]
+    assert held == ["lift_json" not in each or "config" in each.get("task", ()) for each in filters]
     assert True in held
+
+
+def _task_routes() -> list[Config]:
+    return [route for route in VHOST["routes"] if "task" in route.get("typed_per_filter_config", {})]
+
+
+def test_the_answers_about_tasks_are_seen_first() -> None:
+    """Every path that admit knows for a task is one whose answer waits for the sidecar; of content its headers do."""
+    content, others = _task_routes()
+    assert FILTERS["task"]["processing_mode"]["response_body_mode"] == "BUFFERED"
+    ((overridden,),) = [_find(content, "processing_mode")]
+    assert (overridden["response_header_mode"], overridden.get("response_body_mode", "NONE")) == ("SEND", "NONE")
+    assert others["typed_per_filter_config"]["task"]["config"] == {}
+    expressions = [re.compile(route["match"]["safe_regex"]["regex"]) for route in (content, others)]
+    paths = {"POST": ["/v1/videos"], "GET": ["/v1/videos/v_1", "/v1/videos/v_1/content"], "DELETE": ["/v1/videos/v_1"]}
+    for method, path in ((method, path) for method, known in paths.items() for path in known):
+        route = find_route(method, path, {})
+        assert isinstance(route, Route)
+        is_content, is_about = (bool(expression.fullmatch(path)) for expression in expressions)
+        assert (is_content, is_about) == (route.operation is VIDEO_CONTENT, True)
+
+
+def test_nothing_about_tasks_is_seen_by_filters_that_cannot_wait() -> None:
+    """`usage` would lose its trailers before a filter that holds the answer, and there is nothing to read or lift."""
+    (task,) = [item for item in HTTP["http_filters"] if item["name"] == "task"]
+    assert task["disabled"] is True
+    for route in _task_routes():
+        off = {name for name, config in route["typed_per_filter_config"].items() if config.get("disabled")}
+        assert off == {"settle", "usage", "lift_json", "lift_sse"}
+
+
+def test_what_task_says_reaches_the_access_log() -> None:
+    """It reads what admit decided, and adds to it, in the one namespace."""
+    ours, options = {"untyped": [names.METADATA_NAMESPACE]}, FILTERS["task"]["metadata_options"]
+    assert options == {"forwarding_namespaces": ours, "receiving_namespaces": ours}

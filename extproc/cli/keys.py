@@ -14,6 +14,7 @@ from extproc.cli.printing import console, money, print_json, print_table
 from extproc.cli.store import with_redis
 from extproc.config.load import load
 from extproc.core import identity
+from extproc.core.catalog import Catalog
 from extproc.core.identity import KeyRecord
 from extproc.core.ledger import DEFAULT_MAX_LIVE
 from extproc.errors import ConfigError, TollgateError
@@ -39,7 +40,6 @@ def create(
     concurrency: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = DEFAULT_MAX_LIVE,
     requests_per_minute: Annotated[int | None, typer.Option(min=0, help=_PER_MINUTE)] = None,
     tokens_per_minute: Annotated[int | None, typer.Option(min=0, help=_PER_MINUTE)] = None,
-    discount: options.Discount = "1",
     expires_days: Annotated[int, typer.Option(min=0, help="Days until the key expires, 0 for never.")] = 0,
     config: options.Config = options.CONFIG,
     data: options.Data = options.DATA,
@@ -47,7 +47,7 @@ def create(
     json: options.Json = False,
 ) -> None:
     """Make a key and print it: this once, and never again."""
-    _require_groups(config, [group, *(fallback or [])])
+    catalog = _catalog_with(config, [group, *(fallback or [])])
     if member and not team:
         raise ConfigError("--member needs --team: a member's quota is a part of a team's")
     expiry = datetime.now(UTC) + timedelta(days=expires_days)
@@ -67,11 +67,12 @@ def create(
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
         expires_ms=int(expiry.timestamp() * 1000) if expires_days else 0,
-        discount_ppm=options.factor(discount),
     )
 
     async def work(connection: Connection, settings: Settings) -> None:
-        await RedisKeyring(connection).create(record, identity.digest(load_pepper(settings), plaintext))
+        keyring = RedisKeyring(connection)
+        _require_tier(catalog, (await keyring.owner(owner)).tier, record)
+        await keyring.create(record, identity.digest(load_pepper(settings), plaintext))
 
     with_redis(data, redis, work)
     if json:
@@ -127,11 +128,22 @@ def disable(
         console.print(f"Key {record.key_id} ({record.prefix}…) of {record.owner} is disabled.", markup=False)
 
 
-def _require_groups(config: Path, groups: list[str]) -> None:
-    known = load(config, os.environ, require_credentials=False).catalog.groups
+def _catalog_with(config: Path, groups: list[str]) -> Catalog:
+    catalog = load(config, os.environ, require_credentials=False).catalog
     for group in groups:
-        if group not in known:
-            raise ConfigError(f"there is no group {group!r} in {config}; there are: {', '.join(sorted(known))}")
+        if group not in catalog.groups:
+            known = ", ".join(sorted(catalog.groups))
+            raise ConfigError(f"there is no group {group!r} in {config}; there are: {known}")
+    return catalog
+
+
+def _require_tier(catalog: Catalog, tier: str, record: KeyRecord) -> None:
+    for group in record.groups:
+        if not catalog.allows(tier, group):
+            raise TollgateError(
+                f"{record.owner} has the tier {tier}, whose keys may not have the group {group}; "
+                f"`tollgate owners set {record.owner} --tier …` gives another"
+            )
 
 
 def _shown(record: KeyRecord) -> dict[str, object]:
@@ -150,7 +162,6 @@ def _shown(record: KeyRecord) -> dict[str, object]:
         "requests_per_minute": record.requests_per_minute,
         "tokens_per_minute": record.tokens_per_minute,
         "expires_ms": record.expires_ms,
-        "discount_ppm": record.discount_ppm,
         "status": record.status.value,
         "revision": record.revision,
     }

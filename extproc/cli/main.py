@@ -2,7 +2,7 @@
 
 import typer
 
-from extproc.cli import accounts, audit, configuration, keys, price, processes, reprice, schema, status, trace
+from extproc.cli import accounts, audit, configuration, keys, owners, price, processes, reprice, schema, status, trace
 
 app = typer.Typer(
     name="tollgate",
@@ -22,4 +22,5 @@ app.command("reprice")(reprice.reprice_command)
 app.command("audit")(audit.audit)
 app.command("trace")(trace.trace)
 app.add_typer(keys.app, name="keys")
+app.add_typer(owners.app, name="owners")
 app.add_typer(accounts.app, name="accounts")

@@ -28,6 +28,30 @@ Port = Annotated[int, typer.Option("--port", envvar="TOLLGATE_PORT", min=1, max=
 DemoPort = Annotated[
     int, typer.Option("--demo-port", envvar="TOLLGATE_DEMO_PORT", min=1, max=65535, help="Port of the demo vendor.")
 ]
+MetricsListen = Annotated[
+    str,
+    typer.Option("--metrics-listen", envvar="TOLLGATE_METRICS_LISTEN", help="Address of the two ports for metrics."),
+]
+MetricsPort = Annotated[
+    int,
+    typer.Option(
+        "--metrics-port",
+        envvar="TOLLGATE_METRICS_PORT",
+        min=0,
+        max=65535,
+        help="Port of /metrics, /healthz and /readyz; 0 for none.",
+    ),
+]
+EnvoyMetricsPort = Annotated[
+    int,
+    typer.Option(
+        "--envoy-metrics-port",
+        envvar="TOLLGATE_ENVOY_METRICS_PORT",
+        min=0,
+        max=65535,
+        help="Port of Envoy's own metrics, at /stats/prometheus; 0 for none.",
+    ),
+]
 Workers = Annotated[int, typer.Option("--workers", envvar="TOLLGATE_WORKERS", min=1, max=64, help="Sidecar processes.")]
 Discount = Annotated[str, typer.Option(help="What the owner pays of every price: 0.9 is ten percent off.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]

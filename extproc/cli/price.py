@@ -1,6 +1,7 @@
 """`tollgate price`: what a request costs, line by line."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -59,6 +60,7 @@ def price(
     images: Annotated[int | None, typer.Option(min=0, help="Images.")] = None,
     seconds: Annotated[str | None, typer.Option(help="Seconds of audio or video, such as 4.5.")] = None,
     characters: Annotated[int | None, typer.Option(min=0, help="Characters of text to speak.")] = None,
+    searches: Annotated[int | None, typer.Option(min=0, help="Searches of a ranking.")] = None,
     size: Said = None,
     quality: Said = None,
     resolution: Said = None,
@@ -78,7 +80,8 @@ def price(
     parts = {"cache_read": cached, "cache_write": cache_write, "cache_write_1h": cache_write_1h}
     parts |= {"input_audio": input_audio, "input_image": input_image, "reasoning": reasoning}
     parts |= {"output_audio": output_audio, "output_image": output_image}
-    units = _units(chosen, terms.rates, images=images, seconds=seconds, characters=characters)
+    counts = {"images": images, "characters": characters, "searches": searches}
+    units = _units(chosen, terms.rates, seconds, counts)
     usage = _usage(input, output, parts, units)
     priced = _Priced(chosen, billed, usage, terms, options.factor(discount))
     if json:
@@ -108,15 +111,19 @@ def _terms(model: Model, said: dict[str, str], at: datetime | None) -> Terms:
     return terms
 
 
-def _units(model: Model, rates: Rates, images: int | None, seconds: str | None, characters: int | None) -> int:
+_COUNTED = {"images": UnitKind.IMAGE, "characters": UnitKind.CHARACTER, "searches": UnitKind.SEARCH}
+
+
+def _units(model: Model, rates: Rates, seconds: str | None, counts: Mapping[str, int | None]) -> int:
     """How many units, in the smallest measure. Raises `TollgateError` where the price is for something else."""
     kind = rates.unit.kind if rates.unit else None
-    fitting = {"images": UnitKind.IMAGE, "seconds": kind if kind in MILLISECONDS else None}
-    fitting["characters"] = UnitKind.CHARACTER
-    for option, count in (("images", images), ("seconds", seconds), ("characters", characters)):
-        if count is not None and (kind is None or fitting[option] is not kind):
-            raise TollgateError(f"{model.name} is not priced by {option}")
-    return _milliseconds(seconds) if seconds is not None else images or characters or 0
+    told = {option: count for option, count in counts.items() if count is not None}
+    wrong = [option for option in told if _COUNTED[option] is not kind]
+    if seconds is not None and kind not in MILLISECONDS:
+        wrong.append("seconds")
+    if wrong:
+        raise TollgateError(f"{model.name} is not priced by {wrong[0]}")
+    return _milliseconds(seconds) if seconds is not None else sum(told.values())
 
 
 def _milliseconds(seconds: str) -> int:

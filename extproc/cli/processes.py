@@ -22,11 +22,15 @@ def up(
     port: options.Port = 8080,
     demo_port: options.DemoPort = 9100,
     workers: options.Workers = 2,
+    metrics_listen: options.MetricsListen = "127.0.0.1",
+    metrics_port: options.MetricsPort = 9464,
+    envoy_metrics_port: options.EnvoyMetricsPort = 9465,
     demo: Annotated[bool, typer.Option(help="Run the demo vendor, and make a demo key.")] = True,
     json: options.Json = False,
 ) -> None:
     """Run everything on this machine: Redis, workers, Envoy and the demo vendor. Ctrl-C drains and stops."""
-    settings = make_settings(config, data, redis, listen, port, demo_port, workers)
+    places = (config, data, redis, listen, port, demo_port, workers)
+    settings = make_settings(*places, metrics_listen, metrics_port, envoy_metrics_port)
     configure_logging()
     asyncio.run(_up(settings, demo, json))
 
@@ -58,10 +62,23 @@ def serve(
     listen: options.Listen = "127.0.0.1",
     port: options.Port = 8080,
     workers: options.Workers = 2,
+    metrics_listen: options.MetricsListen = "127.0.0.1",
+    metrics_port: options.MetricsPort = 9464,
+    envoy_metrics_port: options.EnvoyMetricsPort = 9465,
     json: options.Json = False,
 ) -> None:
     """Run only the sidecar's workers, beside an Envoy and a Redis of your own."""
-    settings = make_settings(config, data, redis, listen, port, workers=workers)
+    settings = make_settings(
+        config,
+        data,
+        redis,
+        listen,
+        port,
+        workers=workers,
+        metrics_listen=metrics_listen,
+        metrics_port=metrics_port,
+        envoy_metrics_port=envoy_metrics_port,
+    )
     configure_logging()
     asyncio.run(_serve(settings, json))
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 from extproc.cli import options
 from extproc.cli.printing import console, print_json
 from extproc.settings import make_settings
-from extproc.status import Live, Status, Worker, read_status
+from extproc.status import Backlog, Live, Status, Worker, read_status
 
 
 def status(
@@ -18,7 +18,7 @@ def status(
     redis: options.Redis = None,
     json: options.Json = False,
 ) -> None:
-    """Show what is live since when, whether the YAML is as accepted, and how workers, Envoy and Redis are.
+    """Show what is live since when, whether the YAML is as accepted, how workers, Envoy and Redis are, and what waits.
 
     Exits 1 if anything is wrong.
     """
@@ -40,13 +40,17 @@ def _show(found: Status) -> None:
     for worker in found.workers:
         _line(worker.name, _worker(worker))
     _line("Envoy", f"serves, clusters {found.envoy.clusters}" if found.envoy.serving else "does not serve")
-    _line("Redis", "answers" if found.redis.answers else "does not answer")
-    for note in found.redis.notes:
-        _line("", f"note: {note}")
+    holds = f"answers; requests under way: {found.redis.holds}"
+    _line("Redis", holds if found.redis.answers else "does not answer")
+    _line("waiting", _waiting(found.backlog))
     for sentence in found.wrong:
         console.print(f"[red]{escape(sentence)}[/red]")
     if not found.wrong:
         console.print("[green]All is well.[/green]")
+
+
+def _waiting(backlog: Backlog) -> str:
+    return f"reports in the spool: {backlog.reports}; bytes of the journal: {backlog.journal_bytes}"
 
 
 def _line(name: str, said: str) -> None:
@@ -62,7 +66,7 @@ def _folder(live: Live) -> str:
 
 
 def _worker(worker: Worker) -> str:
-    health = "healthy" if worker.healthy else "not healthy"
+    health = ("serves" if worker.serving else "does not answer") + ("" if worker.healthy else ", not healthy for Envoy")
     return f"process {worker.pid}, {health}, revision {worker.revision}" if worker.running else "does not run"
 
 

@@ -1,5 +1,6 @@
 """What is filled into `envoy/envoy.yaml`: the values of one deployment, and the sockets of its workers."""
 
+import json
 import re
 from collections.abc import Mapping
 from string import Template
@@ -19,6 +20,8 @@ from extproc.names import SIDECAR_CLUSTER, worker_socket
 
 LISTEN: Final = "TOLLGATE_LISTEN"
 PORT: Final = "TOLLGATE_PORT"
+METRICS_ADDRESS: Final = "TOLLGATE_METRICS_ADDRESS"
+METRICS_SOCKET: Final = "metrics.sock"
 
 
 class _Placeholders(Template):
@@ -40,6 +43,13 @@ def render_bootstrap(text: str, values: Mapping[str, str]) -> str:
     if unknown := values.keys() - placeholders:
         raise ConfigError(f"envoy.yaml: has no placeholder {', '.join(sorted(unknown))}")
     return template.substitute(values)
+
+
+def metrics_address(listen: str, port: int) -> str:
+    """Where Envoy's own metrics are: at a port, or for port 0 at a socket that nobody but its owner reaches."""
+    if port:
+        return json.dumps({"socket_address": {"address": listen, "port_value": port}})
+    return json.dumps({"pipe": {"path": METRICS_SOCKET, "mode": 0o600}})
 
 
 def render_sidecar(count: int) -> str:

@@ -56,9 +56,10 @@ function envoy_on_request(handle)
   end
 end
 
--- Numbers of a JSON answer that Envoy's own reader of usage leaves out, for the same metadata that lift_sse writes. Where they
--- are told they stand near the end, so the end of what has passed is looked at together with each chunk. In text the quotes
--- have backslashes before them, and what a Claude gives to a tool comes before the usage: the last one counts.
+-- Numbers of an answer that no filter of Envoy's can read, for the same metadata that lift_sse writes: in JSON what Envoy's own
+-- reader of usage leaves out, and of Gemini, streamed or not, the tokens by modality, which are lists. Where they are told they
+-- stand near the end, so the end of what has passed is looked at together with each chunk. In text the quotes have backslashes
+-- before them, and what a model gives to a tool comes before the usage: the last one counts.
 
 local UNREAD = {
   cache_hit = '"prompt_cache_hit_tokens"%s*:%s*(%d+)',
@@ -68,15 +69,70 @@ local UNREAD = {
   input_audio = '"prompt_tokens_details"%s*:%s*{[^{}]*"audio_tokens"%s*:%s*(%d+)',
   output_audio = '"completion_tokens_details"%s*:%s*{[^{}]*"audio_tokens"%s*:%s*(%d+)',
 }
+local MODALITIES = {
+  ['"promptTokens?Details"%s*:%s*(%b[])'] = { AUDIO = "input_audio", IMAGE = "input_image" },
+  ['"cacheTokensDetails"%s*:%s*(%b[])'] = { AUDIO = "cache_audio", IMAGE = "cache_image" },
+  ['"candidatesTokensDetails"%s*:%s*(%b[])'] = { AUDIO = "output_audio", IMAGE = "output_image" },
+}
 local TAIL_BYTES = 2048
 
-local function lift(handle, text)
-  for name, pattern in pairs(UNREAD) do
-    for number in text:gmatch(pattern) do
-      handle:streamInfo():dynamicMetadata():set("tollgate.usage", name, tonumber(number))
+-- `told` has what was written already: most of a stream's events repeat it.
+local function tell(handle, told, name, number)
+  if told[name] ~= number then
+    told[name] = number
+    handle:streamInfo():dynamicMetadata():set("tollgate.usage", name, number)
+  end
+end
+
+local function lift_modalities(handle, text, told)
+  for pattern, names in pairs(MODALITIES) do
+    local last
+    for list in text:gmatch(pattern) do
+      last = list
+    end
+    for modality, name in pairs(last and names or {}) do
+      local sum = told[name] and 0                      -- one that is not named any more
+      for item in last:gmatch("%b{}") do
+        if item:match('"modality"%s*:%s*"(%u+)"') == modality then
+          sum = (sum or 0) + (item:match('"tokenCount"%s*:%s*(%d+)') or 0)
+        end
+      end
+      if sum then
+        tell(handle, told, name, sum)
+      end
+    end
+  end
+end
+
+local function lift(handle, text, told, gemini)
+  if gemini then
+    if text:find('Details"', 1, true) then              -- a picture has none, and is long
+      lift_modalities(handle, text, told)
+    end
+  else
+    for name, pattern in pairs(UNREAD) do
+      for number in text:gmatch(pattern) do
+        tell(handle, told, name, tonumber(number))
+      end
     end
   end
   return text:sub(-TAIL_BYTES)
+end
+
+-- Imagen's pictures: it leaves out those that it has filtered, for which nobody pays, and does not say how many are left.
+
+local PICTURE = '"mimeType"'
+
+local function count_pictures(handle, chunk, told)
+  told.predicts = told.predicts or chunk:find('"predictions"', 1, true)
+  local text, count = (told.rest or "") .. chunk, 0
+  for _ in text:gmatch(PICTURE) do
+    count = count + 1
+  end
+  told.rest = text:sub(1 - #PICTURE)                    -- too short to be counted once more
+  if told.predicts and count > 0 then
+    tell(handle, told, "images", (told.images or 0) + count)
+  end
 end
 
 -- The names in an answer. Nothing waits for it: each chunk is passed on as it comes, so a name that stands in two chunks
@@ -130,26 +186,36 @@ function envoy_on_response(handle)
   end
   local kind = handle:headers():get("content-type") or ""
   local json = kind:find("application/json", 1, true) == 1
-  local names = (json or kind:find("text/event-stream", 1, true) == 1) and read_names(handle) or nil
+  local stream = kind:find("text/event-stream", 1, true) == 1
+  local gemini = handle:filterContext():get("dialect") == "gemini"
+  local lifts = json or stream and gemini
+  local names = (json or stream) and read_names(handle) or nil
+  local told, tail = {}, ""
   if json and handle:metadata():get("held") then
-    local body = names and handle:body()
+    local body = (names or gemini) and handle:body()
     if body then
+      lift(handle, body:getBytes(0, body:length()), told, gemini)
+    end
+    if body and names then
       rename(body, names)
     end
     return
   end
   if names then
     handle:headers():remove("content-length")
-  elseif not json then
+  elseif not lifts then
     return
   end
-  local tail = ""
   for chunk in handle:bodyChunks() do
-    tail = json and lift(handle, tail .. chunk:getBytes(0, chunk:length()))
+    local text = lifts and chunk:getBytes(0, chunk:length())
+    tail = lifts and lift(handle, tail .. text, told, gemini)
+    if gemini and json then
+      count_pictures(handle, text, told)
+    end
     if names and rename(chunk, names) then
       names = nil
     end
-    if not names and not json then
+    if not names and not lifts then
       return
     end
   end

@@ -19,7 +19,14 @@ from typing import Any, Final
 import yaml
 
 from extproc.binaries import envoy_binary
-from extproc.compiler.bootstrap import LISTEN, PORT, render_bootstrap, render_sidecar
+from extproc.compiler.bootstrap import (
+    LISTEN,
+    METRICS_ADDRESS,
+    PORT,
+    metrics_address,
+    render_bootstrap,
+    render_sidecar,
+)
 from extproc.compiler.channel_filters import compile_secrets, secret_file
 from extproc.compiler.clusters import compile_clusters
 from extproc.compiler.discovery import Json
@@ -44,13 +51,22 @@ class Installed:
     clusters: frozenset[str]
 
 
-def write_run_folder(folder: Path, catalog: Catalog, *, workers: int, listen: str, port: int) -> Installed:
+def write_run_folder(
+    folder: Path,
+    catalog: Catalog,
+    *,
+    workers: int,
+    listen: str,
+    port: int,
+    metrics_listen: str = "127.0.0.1",
+    metrics_port: int = 0,
+) -> Installed:
     """Write everything Envoy reads into a folder that exists.
 
     Clusters that are there already stay: an Envoy that somebody else runs may have requests on them. Raises
     `ConfigError`, and changes nothing, when Envoy would not accept it.
     """
-    values = {LISTEN: listen, PORT: str(port)}
+    values = {LISTEN: listen, PORT: str(port), METRICS_ADDRESS: metrics_address(metrics_listen, metrics_port)}
     install(folder, run_files(BOOTSTRAP_SOURCE.read_text(), values, catalog, workers, _clusters(folder)))
     return _installed(folder)
 

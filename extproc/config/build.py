@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from extproc.config.document import Value
 from extproc.config.families import chosen, vendor_names
-from extproc.config.schema import ChannelSpec, ChannelState, GroupSpec, ModelSpec
+from extproc.config.schema import ChannelSpec, ChannelState, GroupSpec, ModelSpec, OwnerTierSpec
 from extproc.core.catalog import Catalog, Channel, Group, Member, Model
 
 _REVISION_DIGITS = 12
@@ -33,12 +33,14 @@ def build_catalog(
     channels: Mapping[str, ChannelSpec],
     groups: Mapping[str, GroupSpec],
     models: Mapping[str, ModelSpec],
+    tiers: Mapping[str, OwnerTierSpec],
 ) -> Catalog:
     """The catalog of these channels; a group's members and models are those that they leave it."""
     built_channels = {name: _channel(name, spec, models) for name, spec in channels.items()}
     built_groups = {name: _group(name, spec, built_channels, models) for name, spec in groups.items()}
     built_models = {name: _model(name, spec) for each, spec in models.items() for name in (each, *spec.aliases)}
-    return Catalog.of(revision, built_channels, built_models, built_groups)
+    built_tiers = {name: frozenset(chosen(spec.groups, groups)) for name, spec in tiers.items()}
+    return Catalog.of(revision, built_channels, built_models, built_groups, built_tiers)
 
 
 def _channel(name: str, spec: ChannelSpec, known: Mapping[str, ModelSpec]) -> Channel:

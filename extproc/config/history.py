@@ -15,7 +15,7 @@ from extproc.config.load import load_as_written
 from extproc.core.catalog import Catalog
 from extproc.errors import ConfigError
 
-FILES = ("channels.yaml", "groups.yaml", "models.yaml")
+FILES = ("channels.yaml", "groups.yaml", "models.yaml", "tiers.yaml")
 
 
 class History:
@@ -40,7 +40,8 @@ def _catalogs(folder: Path) -> Iterator[Catalog]:
     for commit in _git(folder, "rev-list", "--all", "--full-history", "--", ".").split():
         with TemporaryDirectory(prefix="tollgate-history-") as aside:
             for name in FILES:
-                (Path(aside) / name).write_bytes(_git(folder, "cat-file", "blob", f"{commit.decode()}:./{name}"))
+                if blob := _git(folder, "cat-file", "blob", f"{commit.decode()}:./{name}"):
+                    (Path(aside) / name).write_bytes(blob)
             yield from _loaded(Path(aside))
 
 

@@ -1,13 +1,15 @@
 """JSON Schema of each file, for editors: they complete and check the YAML while it is written.
 
-What only all three files together can tell, such as a name that nothing has, `tollgate check` finds.
+What only all files together can tell, such as a name that nothing has, `tollgate check` finds.
 """
 
 from typing import Any
 
-from extproc.config.schema import ChannelSpec, EntrySpec, GroupSpec, ModelSpec
+from extproc.config.schema import ChannelSpec, EntrySpec, GroupSpec, ModelSpec, OwnerTierSpec
 
-SPECS: dict[str, type[EntrySpec]] = {f"{spec.kind}s": spec for spec in (ChannelSpec, GroupSpec, ModelSpec)}
+SPECS: dict[str, type[EntrySpec]] = {
+    f"{spec.kind}s": spec for spec in (ChannelSpec, GroupSpec, ModelSpec, OwnerTierSpec)
+}
 """What stands in each file, by the one key at its top."""
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"

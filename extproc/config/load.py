@@ -3,6 +3,7 @@
 channels.yaml    the upstreams
 models.yaml      the public models and their prices
 groups.yaml      which models, over which channels, at which multiplier
+tiers.yaml       which groups an owner's keys may have; without the file, any
 """
 
 from collections.abc import Collection, Mapping
@@ -11,10 +12,10 @@ from pathlib import Path
 
 from extproc.config.build import build_catalog, revision_of
 from extproc.config.families import STAR, chosen, rivals, vendor_names
-from extproc.config.schema import ChannelSpec, ChannelState, GroupSpec, ModelSpec, Scope, is_vendor_model
+from extproc.config.schema import ChannelSpec, ChannelState, GroupSpec, ModelSpec, OwnerTierSpec, Scope, is_vendor_model
 from extproc.config.secrets import SecretMissing, read_secret
 from extproc.config.section import Section
-from extproc.core.catalog import Catalog
+from extproc.core.catalog import DEFAULT_TIER, Catalog
 from extproc.errors import ConfigError
 
 
@@ -46,7 +47,7 @@ def load(folder: Path, env: Mapping[str, str], *, require_credentials: bool = Tr
     notes = [f"channel {name} is left out: {why}" for name, why in left_out.items()]
     notes += [f"channel {name} is drained: it gets no new request" for name in drained]
     notes += [f"group {name} has no channel left" for name in files.groups_without({*left_out, *drained})]
-    return Loaded(build_catalog(files.revision(), left, files.groups.specs, files.models.specs), notes)
+    return Loaded(files.catalog(left), notes)
 
 
 def load_as_written(folder: Path) -> Catalog:
@@ -57,17 +58,19 @@ def load_as_written(folder: Path) -> Catalog:
     files = _Files(folder)
     files.check(None)
     files.raise_problems()
-    return build_catalog(files.revision(), files.channels.specs, files.groups.specs, files.models.specs)
+    return files.catalog(files.channels.specs)
 
 
 class _Files:
-    """The three files, and what only all of them together can tell."""
+    """The files, and what only all of them together can tell."""
 
     def __init__(self, folder: Path) -> None:
         self.channels = Section(folder, ChannelSpec)
         self.groups = Section(folder, GroupSpec)
         self.models = Section(folder, ModelSpec)
-        self._sections = (self.channels, self.groups, self.models)
+        self.tiers = Section(folder, OwnerTierSpec) if (folder / "tiers.yaml").exists() else None
+        sections = (self.channels, self.groups, self.models, self.tiers)
+        self._sections = [section for section in sections if section is not None]
 
     def check(self, env: Mapping[str, str] | None) -> None:
         """Check every entry, its references, and that each model of a group is served there; see `Scope` for None."""
@@ -76,6 +79,7 @@ class _Files:
         scope = replace(scope, aliases=self._check_aliases())
         self.channels.check(scope)
         self.groups.check(scope)
+        self._check_tiers(replace(scope, groups=self.groups.names))
         for name, channel in self.channels.specs.items():
             self._check_vendor_names(name, channel)
         for name, group in self.groups.specs.items():
@@ -115,9 +119,11 @@ class _Files:
         """The groups that have no other channel than these."""
         return [name for name, spec in self.groups.specs.items() if set(channels).issuperset(spec.channel_names())]
 
-    def revision(self) -> str:
-        """The name of what the files say, once there are no problems."""
-        return revision_of({each.key: (each.document.values or {})[each.key] for each in self._sections})
+    def catalog(self, channels: Mapping[str, ChannelSpec]) -> Catalog:
+        """The catalog of these channels, once there are no problems."""
+        revision = revision_of({each.key: (each.document.values or {})[each.key] for each in self._sections})
+        tiers = self.tiers.specs if self.tiers else {}
+        return build_catalog(revision, channels, self.groups.specs, self.models.specs, tiers)
 
     def raise_problems(self) -> None:
         """ConfigError with all of them, by file and line, if there are any."""
@@ -146,6 +152,13 @@ class _Files:
                     self.models.report((name, "aliases", index), f"{alias!r} is an alias of {found[alias]!r} already")
                 found.setdefault(alias, name)
         return found
+
+    def _check_tiers(self, scope: Scope) -> None:
+        if self.tiers is None:
+            return
+        self.tiers.check(scope)
+        if self.tiers.names and DEFAULT_TIER not in self.tiers.names:
+            self.tiers.report((), f"there is no tier {DEFAULT_TIER!r}: it is that of owners who were given no other")
 
     def _check_vendor_names(self, name: str, channel: ChannelSpec) -> None:
         """Each model that a channel serves has one vendor name, and it is one."""

@@ -55,12 +55,14 @@ class ChannelState(StrEnum):
 class Scope:
     """What a file may refer to. Names are None when their file cannot be read: then any name will do.
 
-    `aliases` has the model of each alias. Without an environment no base URL is filled in, nor checked.
+    `groups` are needed by tiers alone, `aliases` has the model of each alias. Without an environment no base URL is
+    filled in, nor checked.
     """
 
     env: Mapping[str, str] | None
     channels: Collection[str] | None
     models: Collection[str] | None
+    groups: Collection[str] | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -150,6 +152,17 @@ def _known_channel(name: str, info: ValidationInfo) -> str:
     known = _scope(info).channels
     if known is not None and name not in known:
         raise ValueError(there_is_no("channel", name, known))
+    return name
+
+
+def _known_group(name: str, info: ValidationInfo) -> str:
+    known = _scope(info).groups
+    if known is not None and name not in known and not (is_family(name) and fitting(name, known)):
+        raise ValueError(
+            "no group has such a name (there may be one * in it)"
+            if is_family(name)
+            else there_is_no("group", name, known)
+        )
     return name
 
 
@@ -440,3 +453,14 @@ class GroupSpec(EntrySpec):
     def channel_names(self) -> list[str]:
         """Its channels, in the order they are written."""
         return [member.channel for member in self.channels]
+
+
+class OwnerTierSpec(EntrySpec):
+    """What an owner has. It decides which groups the owner's keys may have, and nothing else."""
+
+    kind = "tier"
+    names = _PLAIN_NAME
+    naming = ChannelSpec.naming
+
+    groups: list[Annotated[str, AfterValidator(_known_group)]] = Field(min_length=1)
+    """The groups that keys of its owners may have, also to fall back to; `*` stands for any text in a name."""

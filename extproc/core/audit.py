@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass, field, replace
 
 from extproc.core.catalog import Catalog, Operation
 from extproc.core.chain import attempt_over
-from extproc.core.ledger import HOLD_MS, KEEP_MS, Account, AccountKind, Balance, State, UsageEntry
+from extproc.core.ledger import KEEP_MS, TASK_MS, Account, AccountKind, Balance, State, UsageEntry
 from extproc.core.pricing import Rates, cost_nano
 from extproc.core.quote import terms_of
 from extproc.core.record import UsageRecord
 
-REMEMBERED_MS = HOLD_MS + 2 * KEEP_MS
+REMEMBERED_MS = TASK_MS + 2 * KEEP_MS
 """How far apart two entries of one request can be: the ledger itself has forgotten it by then."""
 
 

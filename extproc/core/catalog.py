@@ -5,9 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 from extproc import names
 from extproc.core.pricing import Price, UnitKind
+
+DEFAULT_TIER = "default"
+"""The tier of an owner who was given no other."""
 
 
 class Dialect(StrEnum):
@@ -23,9 +27,9 @@ class Operation:
     """One kind of call in one dialect.
 
     `priced` operations cost tokens; the others are free, but still take a (zero) hold, so that a revoked key cannot
-    call them. `output` tells whether the model produces text, in tokens that are charged. `units` are what it may be
-    priced by beside tokens: such an operation costs output tokens only if its model has a price for them. The body of
-    a `form` is multipart/form-data, not JSON.
+    call them. `output` tells whether it is for models that produce text, in tokens that are charged. `units` are what
+    it may be priced by beside tokens: such an operation costs output tokens only if its model has a price for them. The
+    body of a `form` is multipart/form-data, not JSON. The answer of a `task` only names what is made afterwards.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Operation:
     output: bool = True
     units: tuple[UnitKind, ...] = ()
     form: bool = False
+    task: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +138,18 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """One revision of everything git says. `revision` names it in every usage record."""
+    """One revision of everything git says. `revision` names it in every usage record.
+
+    `tiers` has the groups that the keys of an owner may have, by the owner's tier; without tiers, everyone any.
+    """
 
     revision: str
     channels: Mapping[str, Channel]
     models: Mapping[str, Model]
     groups: Mapping[str, Group]
+    tiers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    remembered: dict[Any, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
+    """What `extproc.core.chain` has worked out of it, which is the same every time."""
 
     @classmethod
     def of(
@@ -147,6 +158,7 @@ class Catalog:
         channels: Mapping[str, Channel],
         models: Mapping[str, Model],
         groups: Mapping[str, Group],
+        tiers: Mapping[str, frozenset[str]] = MappingProxyType({}),
     ) -> "Catalog":
         """A catalog nobody can change any more."""
         return cls(
@@ -154,4 +166,9 @@ class Catalog:
             MappingProxyType(dict(channels)),
             MappingProxyType(dict(models)),
             MappingProxyType(dict(groups)),
+            MappingProxyType(dict(tiers)),
         )
+
+    def allows(self, tier: str, group: str) -> bool:
+        """Whether the keys of an owner of this tier may have this group. A tier that is not there has none."""
+        return not self.tiers or group in self.tiers.get(tier, ())

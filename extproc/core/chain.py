@@ -7,7 +7,7 @@ decides which models there are; fallback groups only lend channels for them. A d
 """
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 
@@ -31,12 +31,14 @@ class Attempt:
     shown: bool = False
 
 
-def visible_models(catalog: Catalog, group: str, dialect: Dialect) -> list[Model]:
-    """The models a key of this group can call in this dialect, by name: what is not listed is not callable."""
+def visible_models(catalog: Catalog, group: str, operations: Collection[Operation], time_ms: int) -> list[Model]:
+    """The models a key of this group can call by one of these operations now, by name.
+
+    What is not listed is not callable. Counting the tokens of a model is not calling it.
+    """
     found = catalog.groups.get(group)
-    if found is None:
-        return []
-    return [catalog.models[name] for name in sorted(found.models) if any(_serving(found, name, dialect))]
+    models = [catalog.models[name] for name in sorted(found.models)] if found else []
+    return [each for each in models if found and any(_callable(found, each, one, time_ms) for one in operations)]
 
 
 def build_chain(
@@ -47,12 +49,10 @@ def build_chain(
     model = catalog.models.get(model_name)
     if primary is None or model is None or model_name not in primary.models:
         return ()
-    if operation.output and not model.generates:
+    if not _offered(primary, model, operation):
         return ()
-    if not any(_serving(primary, model_name, operation.dialect)):
-        return ()
-    known = [catalog.groups[name] for name in groups if name in catalog.groups]
-    attempts = (attempt for group in known for attempt in _attempts(group, model, operation.dialect, draw))
+    ranks = (rank for name in groups for rank in _ranks(catalog, name, model, operation.dialect))
+    attempts = (attempt for rank in ranks for attempt in _by_weight(rank, draw))
     return tuple(islice(_first_of_each_channel(attempts), MAX_ATTEMPTS))
 
 
@@ -67,6 +67,20 @@ def attempt_over(
     return next((_attempt(group, model, member) for member in serving if member.channel.name == channel_name), None)
 
 
+def _callable(group: Group, model: Model, operation: Operation, time_ms: int) -> bool:
+    """Whether the operation has a price: what none of a model's units are for is paid by tokens or by the call."""
+    price = model.price_at(time_ms)
+    units = {unit.rate.kind for unit in price.units}
+    rates = price.terms.rates
+    priced = not units or units & {*operation.units} or rates.by_tokens or rates.call
+    return operation.priced and bool(priced) and _offered(group, model, operation)
+
+
+def _offered(group: Group, model: Model, operation: Operation) -> bool:
+    produces = model.generates or not operation.output
+    return produces and any(_serving(group, model.name, operation.dialect))
+
+
 def _serving(group: Group, model_name: str, dialect: Dialect) -> Iterator[Member]:
     for member in group.members:
         channel = member.channel
@@ -74,13 +88,24 @@ def _serving(group: Group, model_name: str, dialect: Dialect) -> Iterator[Member
             yield member
 
 
-def _attempts(group: Group, model: Model, dialect: Dialect, draw: random.Random) -> Iterator[Attempt]:
-    if model.name not in group.models:
-        return
+_Rank = Sequence[tuple[Attempt, int]]
+"""The attempts of one priority, each with its weight."""
+
+
+def _ranks(catalog: Catalog, group_name: str, model: Model, dialect: Dialect) -> Sequence[_Rank]:
+    """What a group has for a model, by priority: worked out once, and then remembered with the catalog."""
+    asked = (group_name, model.name, dialect)
+    if asked not in catalog.remembered:
+        group = catalog.groups.get(group_name)
+        catalog.remembered[asked] = _rank(group, model, dialect) if group and model.name in group.models else ()
+    ranks: Sequence[_Rank] = catalog.remembered[asked]
+    return ranks
+
+
+def _rank(group: Group, model: Model, dialect: Dialect) -> Sequence[_Rank]:
     ordered = sorted(_serving(group, model.name, dialect), key=lambda member: member.priority)
-    for _, equals in groupby(ordered, key=lambda member: member.priority):
-        for member in _by_weight(list(equals), draw):
-            yield _attempt(group, model, member)
+    ranks = groupby(ordered, key=lambda member: member.priority)
+    return [[(_attempt(group, model, member), member.weight) for member in equals] for _, equals in ranks]
 
 
 def _attempt(group: Group, model: Model, member: Member) -> Attempt:
@@ -89,19 +114,19 @@ def _attempt(group: Group, model: Model, member: Member) -> Attempt:
     return Attempt(channel, group.name, group.multiplier_ppm, vendor_model, group.show_channel)
 
 
-def _by_weight(members: list[Member], draw: random.Random) -> Iterator[Member]:
+def _by_weight(rank: _Rank, draw: random.Random) -> Iterator[Attempt]:
     """A weighted shuffle: each place is drawn from those left, in proportion to their weights, when it is asked for."""
-    left, weight = list(members), sum(member.weight for member in members)
+    left, total = list(rank), sum(weight for _, weight in rank)
     while len(left) > 1:
-        place = draw.random() * weight
-        for index, member in enumerate(left):  # noqa: B007 - where it stops is what is wanted
-            place -= member.weight
+        place = draw.random() * total
+        for index, (_, weight) in enumerate(left):  # noqa: B007 - where it stops is what is wanted
+            place -= weight
             if place < 0:
                 break
-        chosen = left.pop(index)
-        weight -= chosen.weight
-        yield chosen
-    yield from left
+        attempt, weight = left.pop(index)
+        total -= weight
+        yield attempt
+    yield left[0][0]
 
 
 def _first_of_each_channel(attempts: Iterable[Attempt]) -> Iterator[Attempt]:

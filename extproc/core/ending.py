@@ -9,6 +9,9 @@
     the same, its units but a guess that nobody counted     ESTIMATED            the same, at most the hold
     2xx, ended, with no usage at all                        ESTIMATED            what was delivered, at most the hold
     2xx of an operation that is free                        RELEASED             nothing
+    2xx that names a task, which is under way               HELD, as before      nothing yet
+    of that task, that it is done                           REPORTED             as above, at the create's quote
+    of that task, that it failed                            RELEASED             nothing
     anything else: an error, our own answer, no answer      RELEASED             nothing
 
 "What was delivered" is the input as the vendor counted it where a cut stream still told, else as estimated, at the
@@ -20,6 +23,7 @@ it was counted.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import NamedTuple
 
 from extproc.core.learned import Kind, Part
@@ -31,13 +35,22 @@ SURELY_UNCACHED_TOKENS = 512
 """OpenAI caches prompts of 1,024 tokens and more by itself (its guide to prompt caching); estimates are low."""
 
 
+class Progress(Enum):
+    """How far a task is."""
+
+    UNDER_WAY = "under way"
+    DONE = "done"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What Envoy tells of an ended request.
 
     `status` is the answer's code, 0 for none. `clean` tells whether the answer reached its own end. `usage` is what the
     vendor counted, `usage_whole` whether it had finished counting, `doubts` what in its numbers does not add up.
-    `sent_bytes` is the size of the body so far sent.
+    `sent_bytes` is the size of the body so far sent. `task` is how far the task is that was asked for, None where none
+    was made.
     """
 
     request_id: str
@@ -51,11 +64,15 @@ class Report:
     first_byte_ms: int | None = None
     duration_ms: int | None = None
     doubts: tuple[str, ...] = ()
+    task: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The state a hold should reach, the cost in nano-USD, and the usage and the rates it is the price of."""
+    """The state a hold should reach, the cost in nano-USD, and the usage and the rates it is the price of.
+
+    HELD says that it is no end: the hold stays as it is.
+    """
 
     state: State
     cost_nano: int
@@ -70,6 +87,9 @@ def conclude(quote: Quote, report: Report) -> Verdict:
     if not 200 <= report.status < 300 or line is None or quote.terms.rates == FREE:
         usage = report.usage or Usage()
         return Verdict(State.RELEASED, 0, usage, quote.terms.rates_for(usage.input_tokens), line)
+    if quote.task and report.task is not Progress.DONE:
+        state = State.HELD if report.task is Progress.UNDER_WAY else State.RELEASED
+        return Verdict(state, 0, Usage(), quote.terms.rates, line)
     counted = report.usage or Usage()
     units_known = counted.units > 0 or not quote.guessed or quote.terms.rates.unit is None
     if report.usage and report.usage_whole and units_known:
@@ -84,11 +104,12 @@ def conclude(quote: Quote, report: Report) -> Verdict:
 def known_costs(quote: Quote) -> dict[str, int]:
     """What an answer of each channel will cost, in nano-USD; nothing where only the answer can tell.
 
-    It is known where no token costs anything, and nobody but the request says how many units there are.
+    It is known where no token costs anything, and nobody but the request says how many units there are. A task may
+    still fail.
     """
     rates, units = quote.terms.rates, quote.terms.rates.unit
     tokens_cost = rates.by_tokens or rates != Rates.of(call=rates.call, unit=units) or quote.terms.tiers
-    if tokens_cost or quote.guessed or (units and units.kind not in _ASKED_FOR):
+    if tokens_cost or quote.task or quote.guessed or (units and units.kind not in _ASKED_FOR):
         return {}
     usage = Usage(units=quote.units)
     return {

@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote_plus
 
-from extproc.core.catalog import Group
+from extproc.core.catalog import DEFAULT_TIER, Catalog, Group
 from extproc.core.ledger import DEFAULT_MAX_LIVE, Account, AccountKind
 from extproc.core.pricing import ONE
-from extproc.errors import INVALID_KEY, KEY_DISABLED, KEY_EXPIRED, Refusal
+from extproc.errors import GROUP_NOT_ALLOWED, INVALID_KEY, KEY_DISABLED, KEY_EXPIRED, OWNER_SUSPENDED, Refusal
 from extproc.names import CREDENTIAL_QUERY
 
 KEY_START = "sk-"
@@ -35,7 +35,7 @@ class KeyRecord:
     The `owner` pays. A key of a team names the `team`, and the `member` whose quota counts if it is somebody's own.
     `cap_nano` is the key's lifetime cap, `month_limit_nano` its limit for each calendar month, 0 for none; `max_live`
     how many requests it may have under way at once. Its limits per minute are 0 for none, None for its group's.
-    `expires_ms` is Unix time, 0 for never. `discount_ppm` is what its owner pays of every price, in millionths.
+    `expires_ms` is Unix time, 0 for never.
     """
 
     key_id: str
@@ -52,7 +52,6 @@ class KeyRecord:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     expires_ms: int = 0
-    discount_ppm: int = ONE
     status: KeyStatus = KeyStatus.ACTIVE
     revision: int = 1
 
@@ -86,15 +85,50 @@ class KeyRecord:
         )
 
 
+class OwnerStatus(StrEnum):
+    """Whether an owner's keys may be used."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerRecord:
+    """What all keys of an owner share. One that nobody set has revision 0; a hold refuses a stale one.
+
+    The `tier` decides which groups the keys may have, never which of them a request goes to. `discount_ppm` is what
+    the owner pays of every price, in millionths.
+    """
+
+    owner: str
+    tier: str = DEFAULT_TIER
+    discount_ppm: int = ONE
+    status: OwnerStatus = OwnerStatus.ACTIVE
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A key, and whose it is."""
+
+    key: KeyRecord
+    owner: OwnerRecord
+
+    def groups(self, catalog: Catalog) -> tuple[str, ...]:
+        """The key's group, then those of its fallback groups that the owner's tier may use."""
+        fallback = (group for group in self.key.fallback_groups if catalog.allows(self.owner.tier, group))
+        return (self.key.group, *fallback)
+
+
 class Keyring(Protocol):
     """Where keys are looked up. Raises `LedgerUnavailable` when it cannot be asked."""
 
-    async def find(self, digest: str) -> KeyRecord | None:
-        """The key with this digest, perhaps from a cache; a hold on it tells whether that was stale."""
+    async def find(self, digest: str) -> Caller | None:
+        """Who has the key with this digest, perhaps from a cache; a hold tells whether that was stale."""
         ...
 
-    async def find_fresh(self, digest: str) -> KeyRecord | None:
-        """The key as it is now."""
+    async def find_fresh(self, digest: str) -> Caller | None:
+        """The same as it is now."""
         ...
 
 
@@ -136,12 +170,17 @@ def month_of(now_ms: int, zone: tzinfo) -> str:
     return datetime.fromtimestamp(now_ms / 1000, zone).strftime("%Y-%m")
 
 
-def refusal_for(key: KeyRecord | None, now_ms: int) -> Refusal | None:
+def refusal_for(caller: Caller | None, catalog: Catalog, now_ms: int) -> Refusal | None:
     """Why this key may not be used at all, or None when it may."""
-    if key is None:
+    if caller is None:
         return INVALID_KEY
+    key, owner = caller.key, caller.owner
     if key.status is not KeyStatus.ACTIVE:
         return KEY_DISABLED
     if key.expires_ms and now_ms >= key.expires_ms:
         return KEY_EXPIRED
+    if owner.status is not OwnerStatus.ACTIVE:
+        return OWNER_SUSPENDED
+    if not catalog.allows(owner.tier, key.group):
+        return GROUP_NOT_ALLOWED
     return None

@@ -40,6 +40,9 @@ from extproc.core.rate import NO_LIMIT, Draw, Level
 HOLD_MS = 3_720_000
 """How long a hold may live: two minutes more than `max_stream_duration` in `envoy/envoy.yaml`."""
 
+TASK_MS = 86_400_000
+"""How long the hold of a task may live: what nobody asks for within a day of its making is not charged."""
+
 KEEP_MS = 86_400_000
 """How long after its deadline an ended hold is remembered, so that repetitions change nothing."""
 
@@ -120,7 +123,10 @@ class State(IntEnum):
 
 
 class Outcome(StrEnum):
-    """What became of a verb, refusals of a hold in their order of precedence."""
+    """What became of a verb, refusals of a hold in their order of precedence.
+
+    KEY_STALE: the key, or what is said of its owner, is no longer what the worker read.
+    """
 
     HELD = "held"
     EXISTS = "exists"
@@ -177,6 +183,7 @@ class Hold:
     now_ms: int
     deadline_ms: int
     record: str = ""
+    owner_revision: int = 0
     month_limit_nano: int = UNLIMITED
     max_live: int = DEFAULT_MAX_LIVE
     requests: Draw = NO_LIMIT
@@ -221,12 +228,17 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class EndResult:
-    """The state the hold is in now and what it was charged in all; `late` when it had expired or was lost."""
+    """The state the hold is in now and what it was charged in all; `late` when it had expired or was lost.
+
+    `before` is the state it was in, and `more_nano` what this report charged of it all, less than 0 for a correction.
+    """
 
     outcome: Outcome
     state: State
     charged_nano: int
     late: bool = False
+    before: State = State.ABSENT
+    more_nano: int = 0
 
 
 class EntryKind(StrEnum):

@@ -7,7 +7,7 @@ the one in Redis does some time after `KEEP_MS`; up to then the two answer alike
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
-from extproc.core.identity import KeyRecord, KeyStatus
+from extproc.core.identity import KeyRecord, KeyStatus, OwnerRecord
 from extproc.core.ledger import (
     ENTERED,
     KEEP_MS,
@@ -58,6 +58,7 @@ class MemoryLedger:
         self.usage_log: list[UsageEntry] = []
         self.wallet_log: dict[str, list[WalletEntry]] = {}
         self._keys: dict[tuple[int, str], KeyRecord] = {}
+        self._owners: dict[str, OwnerRecord] = {}
         self._holds: dict[tuple[int, str], _Kept] = {}
         self._minutes: defaultdict[tuple[int, str], _Minute] = defaultdict(_Minute)
         self._balances: dict[tuple[int, Account], Balance] = {}
@@ -71,6 +72,10 @@ class MemoryLedger:
         self._keys[bucket, key.key_id] = key
         self._change(bucket, Account(AccountKind.KEY, key.key_id), limit_nano=key.cap_nano or UNLIMITED)
         self._change(bucket, Account(AccountKind.WALLET, key.owner))
+
+    def put_owner(self, owner: OwnerRecord) -> None:
+        """Store what is said of an owner, or its next revision."""
+        self._owners[owner.owner] = owner
 
     async def hold(self, hold: Hold) -> HoldResult:
         """Take the amount out of every account, or out of none."""
@@ -97,7 +102,7 @@ class MemoryLedger:
         more_nano = end.cost_nano - known.charged_nano
         refusal = self._end_refusal(bucket, known, end)
         if refusal is not None:
-            return EndResult(refusal, known.state, known.charged_nano, late)
+            return EndResult(refusal, known.state, known.charged_nano, late, known.state)
         # After this point the end must succeed.
         if known.state is State.HELD and known.asked is not None:
             self._move(bucket, known.asked.accounts, held_nano=-known.asked.amount_nano)
@@ -107,7 +112,7 @@ class MemoryLedger:
         self.usage_log.append(
             UsageEntry(end.hold_id, end.owner, end.state, end.reporter, more_nano, late, end.now_ms, end.record)
         )
-        return EndResult(Outcome.ENDED, end.state, end.cost_nano, late)
+        return EndResult(Outcome.ENDED, end.state, end.cost_nano, late, known.state, more_nano)
 
     async def expire_due(self, bucket: int, now_ms: int, limit: int) -> list[str]:
         """Expire up to `limit` holds of one bucket whose deadline has passed, the oldest first; their ids."""
@@ -185,7 +190,8 @@ class MemoryLedger:
         key = self._keys.get((bucket, hold.key_id))
         if key is None or key.status is not KeyStatus.ACTIVE:
             return HoldResult(Outcome.KEY_DISABLED)
-        if key.revision != hold.key_revision:
+        owner = self._owners.get(hold.owner, OwnerRecord(hold.owner))
+        if (key.revision, owner.revision) != (hold.key_revision, hold.owner_revision):
             return HoldResult(Outcome.KEY_STALE)
         return None
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from extproc.core.catalog import Model, Operation
 from extproc.core.chain import Attempt
-from extproc.core.identity import KeyRecord
+from extproc.core.identity import Caller
 from extproc.core.learned import Kind, Learned, Part
-from extproc.core.ledger import HOLD_MS, Account
+from extproc.core.ledger import HOLD_MS, TASK_MS, Account
 from extproc.core.pricing import FREE, ONE, Estimate, Terms, ceiling_nano
 from extproc.core.rate import NO_LIMIT, Draw
 from extproc.core.scale import Scale
@@ -71,6 +71,7 @@ class Quote:
     and, for the bytes of the answer, by `output`; both lean to the caller, where the hold leans to the operator.
     `text_bytes` is what the input's size teaches by, 0 if nothing. `units` is what was asked for beside tokens, and
     what is charged unless the vendor counts them; `guessed` if only the vendor can know. `discount_ppm` is the owner's.
+    That of a `task` holds for what is made after the answer.
     """
 
     owner: str
@@ -96,23 +97,27 @@ class Quote:
     guessed: bool = False
     discount_ppm: int = ONE
     tokens: Draw = NO_LIMIT
+    task: bool = False
 
 
 def terms_of(model: Model, operation: Operation, said: Mapping[str, str], time_ms: int) -> Terms | None:
     """What this operation of a model is priced by; None where no price fits what was said.
 
-    A price by something that the operation does not count is none, unless tokens or the call cost something too.
+    A price by something that the operation does not count is none, unless tokens or the call cost something too. One
+    by tokens is none for a task, whose tokens nobody tells.
     """
     if not operation.priced:
         return Terms(FREE)
     terms = model.price_at(time_ms).terms_for(said)
+    if terms is not None and operation.task and terms.rates.by_tokens:
+        return None
     if terms is None or terms.rates.unit is None or terms.rates.unit.kind in operation.units:
         return terms
     return terms if terms.rates.by_tokens or terms.rates.call else None
 
 
 def make_quote(
-    key: KeyRecord,
+    caller: Caller,
     accounts: tuple[Account, ...],
     ask: Ask,
     operation: Operation,
@@ -125,6 +130,7 @@ def make_quote(
     tokens_per_minute: int = 0,
 ) -> Quote:
     """The quote for a request on these accounts of the key, with the estimate at its chain's dearest multiplier."""
+    key, discount_ppm = caller.key, caller.owner.discount_ppm
     produces = operation.output or bool(operation.units)
     output_tokens = (ask.output_cap or model.max_output_tokens) * ask.answers if produces else 0
     most_units = max(ask.units, ask.most_units)
@@ -144,16 +150,17 @@ def make_quote(
         text_bytes=0 if ask.attachments else ask.text_bytes,
         input_tokens=_least_input_tokens(ask, learned.scale(Kind(operation.name, Part.PROMPT, model.name))),
         output=learned.scale(Kind(operation.name, answer_part(ask.stream), model.name)),
-        hold_nano=ceiling_nano(estimate, terms, dearest_ppm, key.discount_ppm),
+        hold_nano=ceiling_nano(estimate, terms, dearest_ppm, discount_ppm),
         held_ms=now_ms,
-        deadline_ms=now_ms + HOLD_MS,
+        deadline_ms=now_ms + (TASK_MS if operation.task else HOLD_MS),
         terms=terms,
         lines={each.channel.name: Line(each.group, each.multiplier_ppm, each.vendor_model) for each in chain},
         said=ask.said,
         units=ask.units,
         guessed=ask.most_units > 0,
-        discount_ppm=key.discount_ppm,
+        discount_ppm=discount_ppm,
         tokens=Draw(tokens_per_minute, ask.input_tokens + output_tokens if operation.priced else 0),
+        task=operation.task,
     )
 
 

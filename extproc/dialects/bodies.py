@@ -9,7 +9,7 @@ import msgspec
 
 from extproc.core.catalog import Operation
 from extproc.core.quote import Ask
-from extproc.dialects import media, routes
+from extproc.dialects import media, routes, videos
 from extproc.dialects.envelope import Envelope, Malformed
 from extproc.dialects.multipart import Form
 from extproc.errors import INVALID_REQUEST, Refusal
@@ -37,7 +37,7 @@ class Body:
 def read_body(route: routes.Route, body: bytes, content_type: str = "") -> Body | Refusal:
     """Read a body; a refusal names the field that is wrong."""
     try:
-        if route.operation.form:
+        if route.operation.form or _is_form(route, content_type):
             return _read_form(route, Form(body, content_type), body)
         envelope = Envelope(body)
         ask = _READERS[route.operation](envelope, route, *_measure(body))
@@ -47,6 +47,11 @@ def read_body(route: routes.Route, body: bytes, content_type: str = "") -> Body 
         return INVALID_REQUEST.saying(str(error), error.field)
     forward, start, end = envelope.encode(locate="model")
     return Body(ask, forward) if route.model is not None else Body(ask, forward, start, end)
+
+
+def _is_form(route: routes.Route, content_type: str) -> bool:
+    """Whether the caller has chosen a form where JSON would do as well; vendors tell the two apart like this."""
+    return route.operation in _FORM_READERS and content_type.lower().startswith("multipart/")
 
 
 def _read_form(route: routes.Route, form: Form, body: bytes) -> Body:
@@ -72,7 +77,8 @@ def _ask_for_usage(envelope: Envelope) -> None:
 
 def _chat(envelope: Envelope, _route: routes.Route, text: int, attachments: int) -> Ask:
     asked = _asked(envelope, text, attachments, "max_completion_tokens", "max_tokens")
-    return replace(asked, answers=envelope.count("n", MAX_ANSWERS) or 1)
+    speaks = any(item != b'"text"' for item in envelope.items("modalities"))
+    return replace(asked, answers=envelope.count("n", MAX_ANSWERS) or 1, media=speaks)
 
 
 def _completions(envelope: Envelope, _route: routes.Route, text: int, attachments: int) -> Ask:
@@ -123,7 +129,15 @@ def _generate(envelope: Envelope, route: routes.Route, text: int, attachments: i
         answers=min(answers, MAX_ANSWERS),
         text_bytes=text,
         attachments=attachments,
+        media=_may_draw(camel, snake),
     )
+
+
+def _may_draw(*configs: dict[str, Any]) -> bool:
+    """Whether the answer may be more than text: what a model answers with unless it is told is its own choice."""
+    told = [config.get(name) for config in configs for name in ("responseModalities", "response_modalities")]
+    asked = [modalities for modalities in told if modalities]
+    return not asked or any(modalities != ["TEXT"] for modalities in asked)
 
 
 def _count(config: dict[str, Any], *names: str) -> int | None:
@@ -166,16 +180,19 @@ _READERS: dict[Operation, Callable[[Envelope, routes.Route, int, int], Ask]] = {
     routes.RERANK: media.rerank,
     routes.IMAGES: media.images,
     routes.SPEECH: media.speech,
+    routes.VIDEOS: videos.read_json,
     routes.MESSAGES: _messages,
     routes.COUNT_MESSAGE_TOKENS: _only_model,
     routes.GENERATE: _generate,
     routes.EMBED: _embed,
     routes.BATCH_EMBED: _embed,
     routes.COUNT_TOKENS: _in_path,
+    routes.PREDICT: media.predict,
 }
 
 _FORM_READERS: dict[Operation, Callable[[Form], Ask]] = {
     routes.IMAGE_EDITS: media.image_edits,
     routes.TRANSCRIPTIONS: media.transcript,
     routes.TRANSLATIONS: media.transcript,
+    routes.VIDEOS: videos.read_form,
 }

@@ -13,6 +13,7 @@ from extproc.errors import Family, Refusal
 
 _OPENAI = {
     Family.AUTHENTICATION: "invalid_request_error",
+    Family.PERMISSION: "invalid_request_error",
     Family.BILLING: "insufficient_quota",
     Family.INVALID_REQUEST: "invalid_request_error",
     Family.NOT_FOUND: "invalid_request_error",
@@ -22,6 +23,7 @@ _OPENAI = {
 }
 _ANTHROPIC = {
     Family.AUTHENTICATION: "authentication_error",
+    Family.PERMISSION: "permission_error",
     Family.BILLING: "billing_error",
     Family.INVALID_REQUEST: "invalid_request_error",
     Family.NOT_FOUND: "not_found_error",
@@ -31,6 +33,7 @@ _ANTHROPIC = {
 }
 _GOOGLE = {
     Family.AUTHENTICATION: "UNAUTHENTICATED",
+    Family.PERMISSION: "PERMISSION_DENIED",
     Family.BILLING: "FAILED_PRECONDITION",
     Family.INVALID_REQUEST: "INVALID_ARGUMENT",
     Family.NOT_FOUND: "NOT_FOUND",

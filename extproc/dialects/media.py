@@ -6,7 +6,7 @@ import msgspec
 
 from extproc.core.quote import TOKENS_PER_ATTACHMENT, Ask
 from extproc.dialects import routes
-from extproc.dialects.envelope import Envelope, Malformed
+from extproc.dialects.envelope import Envelope, Malformed, counting
 from extproc.dialects.multipart import Form
 
 MAX_IMAGES = 128
@@ -14,6 +14,9 @@ MAX_IMAGES = 128
 
 DOCUMENTS_PER_SEARCH = 100
 """What Cohere counts as one search: a query with up to 100 documents (its pricing page)."""
+
+DEFAULT_SAMPLES = 4
+"""What Imagen makes of a request that does not say how many (Google's API reference)."""
 
 LEAST_BYTES_PER_SECOND = 2_000
 """Speech at 16 kbit/s: a recording is rarely longer than its size at this rate, which is what is held."""
@@ -50,11 +53,33 @@ def image_edits(form: Form) -> Ask:
     return _images(form, len(form.get("prompt", str) or ""), len(form.file_bytes))
 
 
+class _Parameters(msgspec.Struct, rename="camel"):
+    sample_count: int | None = None
+    sample_image_size: str | None = None
+
+
+def predict(envelope: Envelope, route: routes.Route, text: int, attachments: int) -> Ask:
+    """Imagen's images, in Google's words: so many samples for each instance, less those that it filters."""
+    asked = envelope.get("parameters", _Parameters) or _Parameters()
+    samples = counting("sampleCount", asked.sample_count, MAX_IMAGES) or DEFAULT_SAMPLES
+    count = samples * max(1, len(envelope.get("instances", list[msgspec.Raw]) or ()))
+    said = {"size": chosen("sampleImageSize", asked.sample_image_size), "quality": _AUTO}
+    return Ask(
+        model=route.model or "",
+        answers=count,
+        text_bytes=text,
+        attachments=attachments,
+        most_units=count,
+        said=said,
+        media=True,
+    )
+
+
 def _images(fields: Envelope | Form, text: int, attachments: int) -> Ask:
-    _no_stream(fields)
     count = fields.count("n", MAX_IMAGES) or 1
     return Ask(
         model=fields.require_string("model"),
+        stream=fields.get("stream", bool) or False,
         answers=count,
         text_bytes=text,
         attachments=attachments,
@@ -67,16 +92,22 @@ def _images(fields: Envelope | Form, text: int, attachments: int) -> Ask:
 def speech(envelope: Envelope, _route: routes.Route, text: int, attachments: int) -> Ask:
     """So many characters, spoken."""
     characters = len(envelope.require_string("input"))
-    model = envelope.require_string("model")
-    return Ask(model, text_bytes=text, attachments=attachments, units=characters, media=True)
+    return Ask(
+        model=envelope.require_string("model"),
+        stream=envelope.get("stream_format", str) == "sse",
+        text_bytes=text,
+        attachments=attachments,
+        units=characters,
+        media=True,
+    )
 
 
 def transcript(form: Form) -> Ask:
     """The words of a recording, as long as its file may be. A price by tokens is held for as much sound."""
-    _no_stream(form)
     size = sum(form.file_bytes)
     return Ask(
         model=form.require_string("model"),
+        stream=form.get("stream", bool) or False,
         text_bytes=len((form.get("prompt", str) or "").encode()),
         attachments=-(-size // _BYTES_PER_ATTACHMENT),
         units=size * 1_000 // MOST_BYTES_PER_SECOND,
@@ -84,13 +115,13 @@ def transcript(form: Form) -> Ask:
     )
 
 
-def _no_stream(fields: Envelope | Form) -> None:
-    if fields.get("stream", bool):
-        raise Malformed("'stream' is not supported here.", "stream")
-
-
 def _choice(fields: Envelope | Form, name: str) -> str:
-    value = fields.get(name, str) or _AUTO
+    return chosen(name, fields.get(name, str))
+
+
+def chosen(name: str, value: str | None) -> str:
+    """A choice of a size or the like, which the vendor makes where the caller does not."""
+    value = value or _AUTO
     if not _CHOICE.fullmatch(value):
         raise Malformed(f"'{name}' is not valid.", name)
     return value

@@ -12,6 +12,7 @@ import msgspec
 
 from extproc.core.catalog import Dialect, Model
 from extproc.core.pricing import ONE
+from extproc.dialects import routes
 from extproc.dialects.price_list import price_list
 
 _NO_DATE = "1970-01-01T00:00:00Z"
@@ -71,15 +72,22 @@ def _anthropic_list(entries: list[Entry]) -> Entry:
 
 
 def _google_model(model: Model, reader: Reader) -> Entry:
-    generate = ["generateContent", "streamGenerateContent", "countTokens"]
     return {
         "name": f"models/{model.name}",
         "baseModelId": model.name,
         "displayName": model.name,
         "description": _described(reader.pricing(model)),
         **_window(model, "inputTokenLimit"),
-        "supportedGenerationMethods": generate if model.generates else ["embedContent", "batchEmbedContents"],
+        "supportedGenerationMethods": _methods(model, reader),
     }
+
+
+def _methods(model: Model, reader: Reader) -> list[str]:
+    if model.generates:
+        return ["generateContent", "streamGenerateContent", "countTokens"]
+    units = model.price_at(reader.now_ms).units
+    draws = any(unit.rate.kind in routes.PREDICT.units for unit in units)
+    return ["predict"] if draws else ["embedContent", "batchEmbedContents"]
 
 
 def _google_list(entries: list[Entry]) -> Entry:

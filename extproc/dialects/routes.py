@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 from extproc.core.catalog import Dialect, Operation
 from extproc.core.pricing import UnitKind
 
-_AUDIO = (UnitKind.MINUTE, UnitKind.SECOND)
+_LENGTH = (UnitKind.MINUTE, UnitKind.SECOND)
 
 CHAT = Operation("openai.chat", Dialect.OPENAI)
 RESPONSES = Operation("openai.responses", Dialect.OPENAI)
@@ -18,15 +18,20 @@ MODERATIONS = Operation("openai.moderations", Dialect.OPENAI, output=False)
 RERANK = Operation("openai.rerank", Dialect.OPENAI, output=False, units=(UnitKind.SEARCH,))
 IMAGE_EDITS = Operation("openai.image_edits", Dialect.OPENAI, output=False, units=(UnitKind.IMAGE,), form=True)
 IMAGES = Operation("openai.images", Dialect.OPENAI, output=False, units=(UnitKind.IMAGE,))
-TRANSCRIPTIONS = Operation("openai.transcriptions", Dialect.OPENAI, output=False, units=_AUDIO, form=True)
-TRANSLATIONS = Operation("openai.translations", Dialect.OPENAI, output=False, units=_AUDIO, form=True)
+TRANSCRIPTIONS = Operation("openai.transcriptions", Dialect.OPENAI, output=False, units=_LENGTH, form=True)
+TRANSLATIONS = Operation("openai.translations", Dialect.OPENAI, output=False, units=_LENGTH, form=True)
 SPEECH = Operation("openai.speech", Dialect.OPENAI, output=False, units=(UnitKind.CHARACTER,))
+VIDEOS = Operation("openai.videos", Dialect.OPENAI, output=False, units=_LENGTH, task=True)
+VIDEO = Operation("openai.video", Dialect.OPENAI, priced=False, output=False)
+VIDEO_CONTENT = Operation("openai.video_content", Dialect.OPENAI, priced=False, output=False)
+VIDEO_DELETE = Operation("openai.video_delete", Dialect.OPENAI, priced=False, output=False)
 MESSAGES = Operation("anthropic.messages", Dialect.ANTHROPIC)
-COUNT_MESSAGE_TOKENS = Operation("anthropic.count_tokens", Dialect.ANTHROPIC, priced=False, output=False)
+COUNT_MESSAGE_TOKENS = Operation("anthropic.count_tokens", Dialect.ANTHROPIC, priced=False)  # of what can be sent
 GENERATE = Operation("gemini.generate", Dialect.GEMINI)
 EMBED = Operation("gemini.embed", Dialect.GEMINI, output=False)
 BATCH_EMBED = Operation("gemini.batch_embed", Dialect.GEMINI, output=False)
 COUNT_TOKENS = Operation("gemini.count_tokens", Dialect.GEMINI, priced=False, output=False)
+PREDICT = Operation("gemini.predict", Dialect.GEMINI, output=False, units=(UnitKind.IMAGE,))
 
 _FIXED = {
     "/v1/chat/completions": (CHAT, "/chat/completions"),
@@ -40,14 +45,20 @@ _FIXED = {
     "/v1/audio/speech": (SPEECH, "/audio/speech"),
     "/v1/audio/transcriptions": (TRANSCRIPTIONS, "/audio/transcriptions"),
     "/v1/audio/translations": (TRANSLATIONS, "/audio/translations"),
+    "/v1/videos": (VIDEOS, "/videos"),
     "/v1/messages": (MESSAGES, "/v1/messages"),
     "/v1/messages/count_tokens": (COUNT_MESSAGE_TOKENS, "/v1/messages/count_tokens"),
     "/claude/v1/messages": (MESSAGES, "/v1/messages"),
     "/claude/v1/messages/count_tokens": (COUNT_MESSAGE_TOKENS, "/v1/messages/count_tokens"),
 }
 
-_GEMINI = re.compile(r"/(?:gemini/)?(?P<version>v[0-9][a-z0-9]*)/models/(?P<model>[^\n]+):(?P<verb>[A-Za-z]+)")
-"""A model's name may hold `/` and `:`, which Google's SDK does not escape; the last colon stands before the verb."""
+_GEMINI = re.compile(
+    r"/(?:gemini/)?(?P<models>v[0-9][a-z0-9]*/(?:publishers/google/)?models)/(?P<model>[^\n]+):(?P<verb>[A-Za-z]+)"
+)
+"""A model's name may hold `/` and `:`, which Google's SDK does not escape; the last colon stands before the verb.
+
+Google has two hosts that take a key alone: at one of them models are below `publishers/google` (its SDK's Vertex mode).
+"""
 
 _GEMINI_VERBS = {
     "generateContent": GENERATE,
@@ -55,9 +66,24 @@ _GEMINI_VERBS = {
     "embedContent": EMBED,
     "batchEmbedContents": BATCH_EMBED,
     "countTokens": COUNT_TOKENS,
+    "predict": PREDICT,
 }
-OPERATIONS = {each.name: each for each in (*(each for each, _ in _FIXED.values()), *_GEMINI_VERBS.values())}
+TASK_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:=~-]{0,199}")
+"""The ids of tasks that can be asked for: one that could be more than a segment of a path is none."""
+
+_VIDEO = re.compile(r"/v1/videos/(?P<task>[^/]+)(?P<content>/content)?")
+"""`envoy/envoy.yaml` has the same expressions: by them it knows which answers the sidecar must see first."""
+
+ABOUT_TASKS = {("GET", False): VIDEO, ("GET", True): VIDEO_CONTENT, ("DELETE", False): VIDEO_DELETE}
+"""What a method asks about a task, and whether it is about what was made. None of them has a body."""
+
+OPERATIONS = {
+    each.name: each for each in (*(each for each, _ in _FIXED.values()), *_GEMINI_VERBS.values(), *ABOUT_TASKS.values())
+}
 """Every operation by its name."""
+
+MADE = {IMAGES: "output_image", IMAGE_EDITS: "output_image", SPEECH: "output_audio"}
+"""What the tokens of an answer are where nobody says what they are (`extproc.dialects.usage`)."""
 
 _TELLING_HEADERS = {
     "anthropic-version": Dialect.ANTHROPIC,
@@ -71,7 +97,8 @@ _DIRECTORY = re.compile(r"/(?:(?:claude/)?v1|gemini/v[0-9][a-z0-9]*|v1beta)/mode
 class Route:
     """An operation at a path. `template` is the path below a channel's base URL, `{model}` where the model stands.
 
-    `model` and `stream` are set where the path, not the body, says them (Gemini). `query` is kept for the vendor.
+    `model` and `stream` are set where the path, not the body, says them (Gemini); `task`, where it asks about one: then
+    there is no body. `query` is kept for the vendor.
     """
 
     operation: Operation
@@ -79,6 +106,7 @@ class Route:
     query: str = ""
     model: str | None = None
     stream: bool | None = None
+    task: str | None = None
 
     def path_at(self, base_path: str, vendor_model: str) -> str:
         """The path and query for a channel whose base URL has this path."""
@@ -92,6 +120,11 @@ class ModelList:
 
     dialect: Dialect
     model: str | None = None
+
+
+def operations_of(dialect: Dialect) -> list[Operation]:
+    """Every operation of a dialect."""
+    return [operation for operation in OPERATIONS.values() if operation.dialect is dialect]
 
 
 def dialect_of(target: str, headers: Mapping[str, str]) -> Dialect:
@@ -109,10 +142,8 @@ def dialect_of(target: str, headers: Mapping[str, str]) -> Dialect:
 def find_route(method: str, target: str, headers: Mapping[str, str]) -> Route | ModelList | None:
     """What is at this path and query for this method, if anything."""
     path, _, query = target.partition("?")
-    if method == "GET":
-        return _find_list(path, headers)
     if method != "POST":
-        return None
+        return (_find_list(path, headers) if method == "GET" else None) or _find_video(method, path, query)
     if path in _FIXED:
         operation, template = _FIXED[path]
         return Route(operation, template, query)
@@ -127,11 +158,21 @@ def _find_list(path: str, headers: Mapping[str, str]) -> ModelList | None:
     return ModelList(dialect_of(path, headers), None if model is None else unquote(model))
 
 
+def _find_video(method: str, path: str, query: str) -> Route | None:
+    """A list of all would show what other owners' keys have made at the same vendor: there is none."""
+    match = _VIDEO.fullmatch(path)
+    operation = ABOUT_TASKS.get((method, match["content"] is not None)) if match else None
+    task = unquote(match["task"]) if match else ""
+    if match is None or operation is None or not TASK_ID.fullmatch(task):
+        return None
+    return Route(operation, f"/videos/{quote(task, safe='')}{match['content'] or ''}", query, task=task)
+
+
 def _find_gemini(path: str, query: str) -> Route | None:
     match = _GEMINI.fullmatch(path)
     operation = _GEMINI_VERBS.get(match["verb"]) if match else None
     if match is None or operation is None:
         return None
     verb = match["verb"]
-    template = f"/{match['version']}/models/{{model}}:{verb}"
+    template = f"/{match['models']}/{{model}}:{verb}"
     return Route(operation, template, query, unquote(match["model"]), verb == "streamGenerateContent")

@@ -4,42 +4,57 @@
     ───────────────  ───────────────────────────────────────────────────────────────  ──────────────────────────────────
     input            prompt_tokens, input_tokens (OpenAI), promptTokenCount (Gemini)  all of it
                      input_tokens (Anthropic)                                         without the two of its cache
+    input_first      the same in a stream's first event (Anthropic)                   of it there may only be more later
     cache_read       cached_tokens (OpenAI), cachedContentTokenCount (Gemini)         part of the input
                      cache_read_input_tokens (Anthropic)                              beside the input
     cache_hit        prompt_cache_hit_tokens (DeepSeek)                               the same as cache_read
     cache_miss       prompt_cache_miss_tokens (DeepSeek)                              the rest of the input
     cache_write      cache_creation_input_tokens (Anthropic)                          beside the input
+                     cache_write_tokens (OpenRouter)                                  part of the input
     cache_write_1h   cache_creation.ephemeral_1h_input_tokens (Anthropic)             part of cache_write
     cache_write_5m   cache_creation.ephemeral_5m_input_tokens (Anthropic)             the rest of cache_write
     input_audio      prompt_tokens_details.audio_tokens (OpenAI)                      part of the input, cached or not
-    input_image      input_tokens_details.image_tokens (OpenAI images)                part of the input
+                     promptTokensDetails of AUDIO (Gemini)                            the same
+    input_image      input_tokens_details.image_tokens (OpenAI images)                the same
+                     promptTokensDetails of IMAGE (Gemini)                            the same
+    cache_audio      cacheTokensDetails of AUDIO (Gemini)                             part of cache_read and input_audio
+    cache_image      cacheTokensDetails of IMAGE (Gemini)                             part of cache_read and input_image
     tool_use         toolUsePromptTokenCount (Gemini)                                 beside the input
     output           completion_tokens, output_tokens (OpenAI, Anthropic)             all of it
                      candidatesTokenCount (Gemini)                                    without the thoughts
-    reasoning        reasoning_tokens (OpenAI, DeepSeek)                              part of the output
+    reasoning        reasoning_tokens (OpenAI, DeepSeek), thinking_tokens (Anthropic) part of the output
                      reasoning_tokens (xAI), thoughtsTokenCount (Gemini)              beside the output
     output_audio     completion_tokens_details.audio_tokens (OpenAI)                  part of the output
+                     candidatesTokensDetails of AUDIO (Gemini)                        the same
+    output_image     candidatesTokensDetails of IMAGE (Gemini)                        the same
+                     output_tokens_details.image_tokens (OpenAI images)               the same
     total            total_tokens (OpenAI, Jina), totalTokenCount (Gemini)            input and output
     seconds          usage.seconds, duration (OpenAI transcripts)                     of the audio
     searches         meta.billed_units.search_units (Cohere)
+    images           predictions that have a mimeType (Imagen), counted               those that were not filtered
 
-Sources are the vendors' API references. What does not add up is said (`Told.doubts`) and not repaired: the parts are
-cut to their whole, so that no token is charged twice.
+Sources are the vendors' API references. A part that the total tells to be beside its whole is put into it, whatever
+the vendor. Of a number that is told again and again the last counts. What does not add up is said (`Told.doubts`) and
+not repaired: the parts are cut to their whole, so that no token is charged twice.
+
+Streams are read by two meters, Envoy's AI protocol manager and `lift_sse`. Where they disagree nothing above explains
+it: that is said too, and the cheaper one is charged.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from extproc.core.catalog import Dialect
-from extproc.core.pricing import UnitKind, Usage
+from extproc.core.pricing import ONE, Terms, UnitKind, Usage, cost_nano
 
 UNCOUNTED = (
-    *("cache_hit", "cache_miss", "cache_write_1h", "cache_write_5m"),
-    *("input_audio", "input_image", "output_audio"),
+    *("input_first", "cache_hit", "cache_miss", "cache_write_1h", "cache_write_5m"),
+    *("input_audio", "input_image", "cache_audio", "cache_image", "output_audio", "output_image"),
 )
 """What Envoy's AI protocol manager does not read."""
 
-_UNITS = {UnitKind.SECOND: ("seconds", 1_000), UnitKind.MINUTE: ("seconds", 1_000), UnitKind.SEARCH: ("searches", 1)}
+_UNITS = {UnitKind.SECOND: ("seconds", 1_000), UnitKind.MINUTE: ("seconds", 1_000)}
+_UNITS |= {UnitKind.SEARCH: ("searches", 1), UnitKind.IMAGE: ("images", 1)}
 """Which number counts the units of a price, and how many units each of it is."""
 
 Numbers = Mapping[str, float]
@@ -54,26 +69,25 @@ class Told:
 
 
 def read_inclusive(numbers: Numbers, unit: UnitKind | None = None) -> Told:
-    """Usage whose parts are in their wholes, but for the reasoning of a vendor whose total tells that it is not."""
+    """Usage whose parts are in their wholes, but for one that the vendor's total tells to be beside it."""
     found = {name: max(0, round(number)) for name, number in numbers.items()}
-    whole_in = found.get("input", found.get("total", 0))
-    whole_out, total = found.get("output", 0), found.get("total")
-    thought, tools = found.get("reasoning", 0), found.get("tool_use", 0)
-    if total and total == whole_in + whole_out + thought:
-        whole_out += thought
-    elif total and total == whole_in + whole_out + tools:
-        whole_in += tools
-    found |= {"input": whole_in, "output": whole_out}
+    found = {"input": found.get("total", 0), "output": 0} | found
+    beside = found.get("total", 0) - found["input"] - found["output"]
+    for part, whole in _BESIDE.items():
+        if beside > 0 and found.get(part) == beside:
+            found[whole] += beside
+            break
     usage = Usage.of(
-        whole_in,
+        found["input"],
         max(found.get("cache_read", 0), found.get("cache_hit", 0)),
         found.get("cache_write", 0) - found.get("cache_write_1h", 0),
-        whole_out,
-        thought,
+        found["output"],
+        found.get("reasoning", 0),
         cache_write_1h=found.get("cache_write_1h", 0),
-        input_audio=found.get("input_audio", 0),
-        input_image=found.get("input_image", 0),
+        input_audio=found.get("input_audio", 0) - found.get("cache_audio", 0),
+        input_image=found.get("input_image", 0) - found.get("cache_image", 0),
         output_audio=found.get("output_audio", 0),
+        output_image=found.get("output_image", 0),
         units=_units(numbers, unit),
     )
     return Told(usage, (*_negative(numbers), *_doubts(found)))
@@ -87,6 +101,17 @@ def read_words(numbers: Numbers, dialect: Dialect, unit: UnitKind | None = None)
     if dialect is Dialect.GEMINI:
         found["output"] = found.get("output", 0) + found.get("reasoning", 0)
     return read_inclusive(found, unit)
+
+
+def agree(counted: Told, lifted: Told, terms: Terms) -> Told:
+    """One reading of two meters' of the same answer: the cheaper one, and where they differ."""
+    ours = asdict(lifted.usage)
+    pairs = ((name, number, ours[name]) for name, number in asdict(counted.usage).items())
+    differ = tuple(f"{name}: {one} counted, {other} lifted" for name, one, other in pairs if one != other)
+    cheaper = min(
+        counted, lifted, key=lambda told: cost_nano(told.usage, terms.rates_for(told.usage.input_tokens), ONE)
+    )
+    return replace(cheaper, doubts=(*cheaper.doubts, *differ))
 
 
 def _units(numbers: Numbers, unit: UnitKind | None) -> int:
@@ -109,15 +134,23 @@ def _doubts(found: Mapping[str, int]) -> Iterator[str]:
     for whole, *parts in _SPLITS:
         if all(name in found for name in (whole, *parts)) and sum(found[part] for part in parts) != found[whole]:
             yield f"{' + '.join(parts)} is not {whole}"
+    if found.get("input_first", 0) > found["input"] - found.get("cache_read", 0) - found.get("cache_write", 0):
+        yield "input fell"
 
+
+_BESIDE = {"reasoning": "output", "tool_use": "input", "input_audio": "input", "output_audio": "output"}
+"""Parts that some vendor tells beside their whole."""
 
 _PARTS = (
     ("input", "cache_read", "cache_write"),
     ("input", "cache_hit"),
     ("input", "input_audio", "input_image"),
+    ("cache_read", "cache_audio", "cache_image"),
+    ("input_audio", "cache_audio"),
+    ("input_image", "cache_image"),
     ("cache_write", "cache_write_1h"),
     ("output", "reasoning"),
-    ("output", "output_audio"),
+    ("output", "output_audio", "output_image"),
 )
 _SPLITS = (
     ("input", "cache_hit", "cache_miss"),

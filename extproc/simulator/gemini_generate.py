@@ -146,7 +146,7 @@ def _chunk(turn: Turn, text: str, made: int, total: int, finish: dict[str, str] 
     content = {"parts": [{"text": text}], "role": "model"}
     chunk: dict[str, Any] = {"candidates": [{"content": content, **(finish or {}), "index": 0}]}
     if not turn.script.no_usage:
-        chunk["usageMetadata"] = _usage(turn.usage, made, total)
+        chunk["usageMetadata"] = _usage(turn.usage, made, total) | _modalities(turn, bool(finish))
     return chunk | {"modelVersion": turn.model, "responseId": f"sim{turn.seq}"}
 
 
@@ -158,5 +158,21 @@ def _usage(usage: Usage, made: int, total: int) -> dict[str, Any]:
         "thoughtsTokenCount": usage.reasoning,
         "totalTokenCount": total,
     }
-    details = [{"modality": "TEXT", "tokenCount": usage.input}]
-    return {name: number for name, number in numbers.items() if number} | {"promptTokensDetails": details}
+    return {name: number for name, number in numbers.items() if number}
+
+
+def _modalities(turn: Turn, finished: bool) -> dict[str, Any]:
+    """The tokens by modality: those of the prompt in every chunk, those of the answer in the last."""
+    usage, said = turn.usage, turn.script.usage
+    made = usage.output - usage.reasoning if finished else 0
+    found = {
+        "promptTokensDetails": _by_modality(usage.input, said.audio, said.image or 0),
+        "cacheTokensDetails": _by_modality(usage.cached, said.cached_audio, said.cached_image),
+        "candidatesTokensDetails": _by_modality(made, said.output_audio, said.output_image),
+    }
+    return {name: details for name, details in found.items() if details}
+
+
+def _by_modality(whole: int, audio: int, image: int) -> list[dict[str, Any]]:
+    counts = {"TEXT": whole - audio - image, "AUDIO": audio, "IMAGE": image} if whole else {}
+    return [{"modality": name, "tokenCount": count} for name, count in counts.items() if count]

@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
-from extproc.simulator.answer import Answer, Ask, BadRequestError, Turn, whole
+from extproc.simulator.answer import Answer, Ask, BadRequestError, Turn, equal_frames, event, streamed, whole
 from extproc.simulator.openai_chat import headers
-from extproc.simulator.openai_media import pictures
+from extproc.simulator.openai_media import picture_stream, pictures, sums
 
+_SLOT = b"@word@"
 _NAME = re.compile(rb'\bname="([^"]*)"')
 
 
@@ -34,14 +35,16 @@ def fields(body: bytes) -> dict[str, str]:
 def read_edit(body: bytes) -> Ask:
     """What `POST /images/edits` asks for."""
     said = fields(body)
-    respond = partial(pictures, int(said.get("n", "1")))
+    streams = said.get("stream") == "true"
+    respond = partial(picture_stream, "image_edit") if streams else partial(pictures, int(said.get("n", "1")))
     return Ask(said["model"], respond, user=(said.get("prompt", ""),), classes=("input", "output"))
 
 
 def read_transcript(body: bytes) -> Ask:
     """What `POST /audio/transcriptions` and `/translations` ask for."""
     said = fields(body)
-    respond = partial(_transcript, said.get("response_format", "json"))
+    streams = said.get("stream") == "true"
+    respond = _transcript_stream if streams else partial(_transcript, said.get("response_format", "json"))
     return Ask(said["model"], respond, user=(said.get("prompt", ""),), classes=("input", "output"))
 
 
@@ -57,6 +60,14 @@ def _transcript(form: str, turn: Turn) -> Answer:
     return whole(turn.script, payload, headers=headers(turn))
 
 
+def _transcript_stream(turn: Turn) -> Answer:
+    delta, done = "transcript.text.delta", "transcript.text.done"
+    usage = {} if turn.script.no_usage else {"usage": _tokens(turn)}
+    frame = event({"type": delta, "delta": _SLOT.decode()}, delta)
+    closing = event({"type": done, "text": turn.text} | usage, done)
+    return streamed(turn, opening=b"", frames=equal_frames(turn, frame, _SLOT), closing=closing, headers=headers(turn))
+
+
 def _plain(turn: Turn) -> Answer:
     body = turn.text.encode()
     return msgspec.structs.replace(
@@ -69,10 +80,5 @@ def _plain(turn: Turn) -> Answer:
 
 def _tokens(turn: Turn) -> dict[str, Any]:
     usage, audio = turn.usage, turn.script.usage.audio
-    return {
-        "type": "tokens",
-        "input_tokens": usage.input,
-        "input_token_details": {"text_tokens": usage.input - audio, "audio_tokens": audio},
-        "output_tokens": usage.output,
-        "total_tokens": usage.input + usage.output,
-    }
+    details = {"text_tokens": usage.input - audio, "audio_tokens": audio}
+    return {"type": "tokens", **sums(turn), "input_token_details": details}

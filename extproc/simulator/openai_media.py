@@ -30,6 +30,7 @@ class _Prompt(Struct):
 class _Input(Struct):
     model: str
     input: str | list[Any]
+    stream_format: str | None = None
 
 
 class _Ranking(Struct):
@@ -55,8 +56,8 @@ def read_image(body: bytes) -> Ask:
     """What `POST /images/generations` asks for."""
     request = msgspec.json.decode(body, type=_Prompt)
     user = (request.prompt,) if isinstance(request.prompt, str) else ()
-    classes = ("input", "output")
-    return Ask(model=request.model, user=user, respond=partial(pictures, request.n or 1), classes=classes)
+    respond = partial(picture_stream, "image_generation") if request.stream else partial(pictures, request.n or 1)
+    return Ask(model=request.model, user=user, respond=respond, classes=("input", "output"))
 
 
 def read_moderation(body: bytes) -> Ask:
@@ -67,9 +68,12 @@ def read_moderation(body: bytes) -> Ask:
 
 
 def read_speech(body: bytes) -> Ask:
-    """What `POST /audio/speech` asks for; its answer is sound."""
+    """What `POST /audio/speech` asks for; its answer is sound, or events with sound in them and its tokens."""
     request = msgspec.json.decode(body, type=_Input)
-    return Ask(model=request.model, user=(str(request.input),), respond=_speech, classes=(), says_usage=False)
+    user = (str(request.input),)
+    if request.stream_format == "sse":
+        return Ask(model=request.model, user=user, respond=_speech_stream, classes=("input", "output"))
+    return Ask(model=request.model, user=user, respond=_speech, classes=(), says_usage=False)
 
 
 def read_ranking(body: bytes) -> Ask:
@@ -114,15 +118,39 @@ def pictures(count: int, turn: Turn) -> Answer:
         "created": turn.created,
         "data": [{"b64_json": base64.b64encode(PICTURE).decode()} for _ in range(count)],
     }
-    if not turn.script.no_usage:
-        usage, drawn = turn.usage, turn.script.usage.image or 0
-        payload["usage"] = {
-            "input_tokens": usage.input,
-            "input_tokens_details": {"text_tokens": usage.input - drawn, "image_tokens": drawn},
-            "output_tokens": usage.output,
-            "total_tokens": usage.input + usage.output,
-        }
-    return whole(turn.script, payload, headers=headers(turn))
+    return whole(turn.script, payload | _picture_usage(turn), headers=headers(turn))
+
+
+def picture_stream(kind: str, turn: Turn) -> Answer:
+    """One image, and as many sketches of it as there are chunks."""
+    picture = {"b64_json": base64.b64encode(PICTURE).decode(), "created_at": turn.created, "size": "1024x1024"}
+    picture |= {"quality": "high", "background": "opaque", "output_format": "png"}
+    partial_image, completed = f"{kind}.partial_image", f"{kind}.completed"
+
+    def frames(start: int, stop: int) -> bytes:
+        sketches = ({"type": partial_image, "partial_image_index": index} for index in range(start, stop))
+        return b"".join(event(sketch | picture, partial_image) for sketch in sketches)
+
+    closing = event({"type": completed} | picture | _picture_usage(turn), completed)
+    return streamed(turn, opening=b"", frames=frames, closing=closing, headers=headers(turn))
+
+
+def _picture_usage(turn: Turn) -> dict[str, Any]:
+    if turn.script.no_usage:
+        return {}
+    usage, said = turn.usage, turn.script.usage
+    seen, drawn = said.image or 0, said.output_image
+    counted = {"input_tokens_details": {"text_tokens": usage.input - seen, "image_tokens": seen}}
+    if drawn:
+        counted["output_tokens_details"] = {"text_tokens": usage.output - drawn, "image_tokens": drawn}
+    return {"usage": sums(turn) | counted}
+
+
+def sums(turn: Turn) -> dict[str, Any]:
+    """The tokens in the words of OpenAI's newer APIs."""
+    usage = turn.usage
+    total = usage.input + usage.output
+    return {"input_tokens": usage.input, "output_tokens": usage.output, "total_tokens": total}
 
 
 def _moderation(turn: Turn) -> Answer:
@@ -138,6 +166,19 @@ def _speech(turn: Turn) -> Answer:
         headers=(("content-type", "audio/mpeg"), *headers(turn)),
         frames=lambda _start, _stop: SOUND,
         length=len(SOUND),
+    )
+
+
+def _speech_stream(turn: Turn) -> Answer:
+    delta, done = "speech.audio.delta", "speech.audio.done"
+    sound = event({"type": delta, "audio": base64.b64encode(SOUND).decode()}, delta)
+    usage = {} if turn.script.no_usage else {"usage": sums(turn)}
+    return streamed(
+        turn,
+        opening=b"",
+        frames=lambda start, stop: sound * (stop - start),
+        closing=event({"type": done} | usage, done),
+        headers=headers(turn),
     )
 
 

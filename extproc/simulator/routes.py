@@ -11,12 +11,14 @@ from extproc.simulator import (
     anthropic_messages,
     gemini_embeddings,
     gemini_generate,
+    gemini_images,
     openai_chat,
     openai_embeddings,
     openai_forms,
     openai_media,
     openai_models,
     openai_responses,
+    openai_videos,
 )
 from extproc.simulator.answer import Ask
 from extproc.simulator.errors import Dialect
@@ -38,6 +40,7 @@ _ENDINGS: dict[tuple[str, ...], tuple[str, Dialect, Read]] = {
     ("audio", "transcriptions"): ("POST", "openai", openai_forms.read_transcript),
     ("audio", "translations"): ("POST", "openai", openai_forms.read_transcript),
     ("audio", "speech"): ("POST", "openai", openai_media.read_speech),
+    ("videos",): ("POST", "openai", openai_videos.read),
     ("models",): ("GET", "openai", openai_models.read),
     ("messages",): ("POST", "anthropic", anthropic_messages.read),
     ("messages", "count_tokens"): ("POST", "anthropic", anthropic_messages.read_count),
@@ -48,6 +51,7 @@ _GEMINI_METHODS: dict[str, Callable[[bytes, str], Ask]] = {
     "countTokens": gemini_generate.read_count,
     "embedContent": gemini_embeddings.read,
     "batchEmbedContents": gemini_embeddings.read_batch,
+    "predict": gemini_images.read,
 }
 
 
@@ -79,6 +83,11 @@ def _api(method: str, segments: list[str], sse: bool) -> tuple[Dialect, Read | N
         found = _ENDINGS.get(tuple(segments[-used:]))
         if found and found[0] == method:
             return found[1], found[2], used
+    match segments:
+        case [*_, "videos", video]:
+            return "openai", openai_videos.read_about(method, video), 2
+        case [*_, "videos", video, "content"]:
+            return "openai", openai_videos.read_about(method, video, content=True), 3
     model, _, name = segments[-1].rpartition(":") if segments else ("", "", "")
     if not model or method != "POST":
         return "openai", None, 0

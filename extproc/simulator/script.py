@@ -34,8 +34,25 @@ class UsageScript(Struct, frozen=True, forbid_unknown_fields=True):
     searches: Count | None = None
     seconds: Annotated[float, Meta(ge=0)] | None = None
     audio: Count = 0
+    cached_audio: Count = 0
+    cached_image: Count = 0
+    output_audio: Count = 0
+    output_image: Count = 0
+    filtered: Count = 0
     cache_write_1h: Count = 0
     hit: Count | None = None
+
+
+class VideoScript(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the video is made that a request asks for, and what is answered about it later."""
+
+    polls: Count = 2
+    ends: str = "completed"
+    seconds: Annotated[float, Meta(ge=0)] | None = None
+    id: str | None = None
+    not_json: bool = False
+    poll_status: Annotated[int, Meta(ge=200, le=599)] = 200
+    content_bytes: Count = 64
 
 
 class Script(Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +69,7 @@ class Script(Struct, frozen=True, forbid_unknown_fields=True):
     pause_at: Annotated[int, Meta(ge=-1)] | None = None
     no_usage: bool = False
     usage: UsageScript = UsageScript()
+    video: VideoScript = VideoScript()
     word_bytes: Count = 0
     body_bytes: Count = 0
     echo_headers: bool = False

@@ -5,8 +5,10 @@ Connection → Lane                    one server, or the primary that Sentinels
 """
 
 import asyncio
+import time
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from functools import cache
 from typing import Any
 
 from redis.asyncio import Redis
@@ -16,6 +18,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
 
+from extproc import metrics
 from extproc.errors import LedgerUnavailable
 from extproc.store import scripts
 from extproc.store.address import Address, Kind, Node, parse
@@ -28,6 +31,8 @@ ANSWER_SECONDS = 2.0
 
 SENTINEL_SECONDS = 0.5
 """How long one Sentinel may take, before the next is asked."""
+
+_seconds = cache(metrics.LEDGER_SECONDS.labels)
 
 
 class Connection:
@@ -44,7 +49,11 @@ class Connection:
 
     async def script(self, script: scripts.Script, keys: list[str], args: Iterable[str | int]) -> Any:
         """Run a script. Raises `LedgerUnavailable`."""
-        return await self.execute("EVALSHA", script.sha, len(keys), *keys, *args)
+        began = time.perf_counter()
+        try:
+            return await self.execute("EVALSHA", script.sha, len(keys), *keys, *args)
+        finally:
+            _seconds(script.verb).observe(time.perf_counter() - began)
 
     async def execute(self, command: str, *args: str | int) -> Any:
         """Run one command, in a cluster on the server of its first key; one without a key on any.
@@ -123,7 +132,9 @@ async def _within_time(route: Lane | Cluster, command: Command) -> Any:
         async with asyncio.timeout(ANSWER_SECONDS):
             answer = await route.ask(command)
     except TimeoutError:
+        metrics.LEDGER_AWAY.inc()
         raise LedgerUnavailable(f"Redis did not answer within {ANSWER_SECONDS} s") from None
     if isinstance(answer, FOREIGN):
+        metrics.LEDGER_AWAY.inc()
         raise LedgerUnavailable(f"Redis: {answer}") from answer
     return answer

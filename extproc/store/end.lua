@@ -5,7 +5,8 @@ KEYS    1 hold   2 due   3 usage log   4… accounts to charge
 ARGV    1 hold id   2 owner   3 state   4 cost_nano   5 now_ms   6 remembered_ms: a repetition after this cannot be told
         7 forget_ms: when the hold may be forgotten   8 deadline_ms   9 reporter   10 record   11 MAX_ACCOUNT_NANO
         12 tokens_back_us: what the bucket of the key's tokens gets back with the hold
-Output  { outcome, state, charged_nano, late }, as they are after the report
+Output  { outcome, state, charged_nano, late, before, more_nano }: as they are after the report, the state before it,
+        and what it charged
         In order of precedence:
         too_late, unchanged, disagrees, over_maximum, ended
 
@@ -32,9 +33,10 @@ local before = tonumber(known[1] or ABSENT)
 local charged = tonumber(known[2] or 0)
 local late = (before == ABSENT or before == EXPIRED) and 1 or 0
 local more = cost - charged
+local was, taken = before, 0
 
 local function answer(outcome)
-  return { outcome, before, charged, late }
+  return { outcome, before, charged, late, was, taken }
 end
 
 if before == ABSENT and tonumber(ARGV[5]) > tonumber(ARGV[6]) then
@@ -76,5 +78,5 @@ redis.call('HSET', KEYS[1], 'state', state, 'cost', ARGV[4], 'deadline', ARGV[8]
 redis.call('PEXPIREAT', KEYS[1], ARGV[7])
 redis.call('XADD', KEYS[3], '*', 'id', ARGV[1], 'owner', ARGV[2], 'state', state, 'reporter', ARGV[9],
   'cost', exact(more), 'late', late, 'at', ARGV[5], 'record', ARGV[10])
-before, charged = state, cost
+before, charged, taken = state, cost, more
 return answer('ended')

@@ -1,15 +1,16 @@
 --[[
 Take an amount out of what is available on every account of a key's context, or on none.
 
-KEYS    1 hold   2 due   3 key   4… accounts, in the order in which they may refuse
+KEYS    1 hold   2 due   3 key   4 owner   5… accounts, in the order in which they may refuse
 ARGV    1 hold id   2 owner   3 key id   4 key revision   5 amount_nano   6 deadline_ms   7 record
         8 MAX_ACCOUNT_NANO   9 how many holds of the key may be live   10 now_us   11 WINDOW_US
         12 requests_us   13 tokens_us: what this request puts into the buckets of the key's minute, 0 without a limit
-        14… for each account: what it answers when it has too little, and its limit where it has none of its own
+        14 owner revision, 0 for an owner of whom nothing was ever said
+        15… for each account: what it answers when it has too little, and its limit where it has none of its own
 Output  { outcome, when the bucket of requests will be empty, when that of tokens, in µs, limit, held, used }
         The sums are those of the account that refused, where one did
         In order of precedence:
-        exists, exists_different, key_disabled, key_stale, concurrency, requests_per_minute, tokens_per_minute, ARGV[14…], held
+        exists, exists_different, key_disabled, key_stale, concurrency, requests_per_minute, tokens_per_minute, ARGV[15…], held
 
 An unlimited account ends at MAX_ACCOUNT_NANO, up to which Lua's doubles are exact, as they are for microseconds. An
 amount of 0 needs nothing available. Sums are handed back as Redis keeps them, never as Lua would print them. The key
@@ -48,7 +49,7 @@ end
 if key[1] ~= 'active' then
   return answer('key_disabled')
 end
-if key[2] ~= ARGV[4] then
+if key[2] ~= ARGV[4] or (redis.call('HGET', KEYS[4], 'revision') or '0') ~= ARGV[14] then
   return answer('key_stale')
 end
 if tonumber(key[3] or 0) >= tonumber(ARGV[9]) then
@@ -62,9 +63,9 @@ if overflows(tokens_empty, tokens_us) then
 end
 
 local accounts = {}
-for i = 4, #KEYS do
+for i = 5, #KEYS do
   local sums = redis.call('HMGET', KEYS[i], 'limit', 'held', 'used')
-  local shortfall, default = ARGV[2 * i + 6], ARGV[2 * i + 7]
+  local shortfall, default = ARGV[2 * i + 5], ARGV[2 * i + 6]
   local limit, held, used = sums[1] or default, sums[2] or '0', sums[3] or '0'
   if limit == UNLIMITED then
     limit = ARGV[8]

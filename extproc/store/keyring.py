@@ -5,13 +5,14 @@
 The look-up is written last: a key that was made only in part does not authenticate.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
 
-from extproc.core.identity import KeyRecord, KeyStatus
+from extproc.core.identity import Caller, KeyRecord, KeyStatus, OwnerRecord
 from extproc.core.ledger import UNLIMITED, Account, AccountKind, bucket_of
 from extproc.errors import TollgateError
 from extproc.store import keys, scripts
@@ -26,22 +27,25 @@ class RedisKeyring:
 
     def __init__(self, redis: Connection) -> None:
         self._redis = redis
-        self._cache: OrderedDict[str, KeyRecord] = OrderedDict()
+        self._cache: OrderedDict[str, Caller] = OrderedDict()
 
-    async def find(self, digest: str) -> KeyRecord | None:
-        """The key with this digest, perhaps as it was a while ago; a hold on it tells."""
+    async def find(self, digest: str) -> Caller | None:
+        """Who has the key with this digest, perhaps as it was a while ago; a hold tells."""
         cached = self._cache.get(digest)
         if cached is None:
             return await self.find_fresh(digest)
         self._cache.move_to_end(digest)
         return cached
 
-    async def find_fresh(self, digest: str) -> KeyRecord | None:
-        """The key as it is now."""
+    async def find_fresh(self, digest: str) -> Caller | None:
+        """The same as it is now."""
         owner, key_id = await self._redis.execute("HMGET", keys.by_digest(digest), "owner", "key_id")
-        record = await self._read(owner, key_id) if owner and key_id else None
-        self._remember(digest, record)
-        return record
+        caller = None
+        if owner and key_id:
+            key, of = await asyncio.gather(self._read(owner, key_id), self.owner(owner))
+            caller = Caller(key, of) if key else None
+        self._remember(digest, caller)
+        return caller
 
     async def create(self, record: KeyRecord, digest: str) -> None:
         """Store a new key, open its account and its owner's wallet. May be repeated until it succeeds.
@@ -56,7 +60,7 @@ class RedisKeyring:
 
     async def list(self, owner: str | None = None) -> Sequence[KeyRecord]:
         """The keys of one owner or of all, by owner and id."""
-        owners = [owner] if owner is not None else sorted(await self._redis.execute("SMEMBERS", keys.OWNERS))
+        owners = [owner] if owner is not None else await self.owners()
         found = []
         for name in owners:
             key_ids = await self._redis.execute("SMEMBERS", keys.keys_of(bucket_of(name), name))
@@ -99,13 +103,28 @@ class RedisKeyring:
         )
         return bool(stored)
 
+    async def owners(self) -> Sequence[str]:
+        """Everyone who was ever given a key, by name."""
+        return sorted(await self._redis.execute("SMEMBERS", keys.OWNERS))
+
+    async def owner(self, owner: str) -> OwnerRecord:
+        """What is said of an owner, as it is now."""
+        record = await self._redis.execute("HGET", keys.owner(bucket_of(owner), owner), "record")
+        return msgspec.json.decode(record, type=OwnerRecord) if record else OwnerRecord(owner)
+
+    async def put_owner(self, record: OwnerRecord, replaces: int) -> bool:
+        """Store what is said of an owner in place of the revision it `replaces`; False when that is not there."""
+        encoded = msgspec.json.encode(record).decode()
+        name = keys.owner(bucket_of(record.owner), record.owner)
+        return bool(await self._redis.script(scripts.PUT_OWNER, [name], [record.revision, replaces, encoded]))
+
     async def _read(self, owner: str, key_id: str) -> KeyRecord | None:
         record = await self._redis.execute("HGET", keys.key(bucket_of(owner), key_id), "record")
         return msgspec.json.decode(record, type=KeyRecord) if record else None
 
-    def _remember(self, digest: str, record: KeyRecord | None) -> None:
+    def _remember(self, digest: str, caller: Caller | None) -> None:
         self._cache.pop(digest, None)
-        if record is not None:
-            self._cache[digest] = record
+        if caller is not None:
+            self._cache[digest] = caller
         if len(self._cache) > CACHED_KEYS:
             self._cache.popitem(last=False)

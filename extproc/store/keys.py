@@ -64,9 +64,19 @@ def key(bucket: int, key_id: str) -> str:
     return f"tg:{{b{bucket}}}:key:{key_id}"
 
 
+def owner(bucket: int, name: str) -> str:
+    """Hash `revision`, `record` (JSON): what is said of an owner, if anything is."""
+    return f"tg:{{b{bucket}}}:owner:{name}"
+
+
 def keys_of(bucket: int, owner: str) -> str:
     """Set: the ids of an owner's keys."""
     return f"tg:{{b{bucket}}}:keys:{owner}"
+
+
+def task(bucket: int, owner: str, task_id: str) -> str:
+    """String: a task of an owner (JSON), by the vendor's id, which has no colon at its end of the name."""
+    return f"tg:{{b{bucket}}}:task:{owner}:{task_id}"
 
 
 def entries(bucket: int, owner: str) -> str:

@@ -37,7 +37,7 @@ MARK_SECONDS = 60
 
 READS = {
     *("CLUSTER SLOTS", "CONFIG", "ECHO", "EXISTS", "GET", "HGET", "HGETALL", "HMGET", "INFO", "PING", "SMEMBERS"),
-    *("TIME", "XRANGE"),
+    *("TIME", "XRANGE", "ZCARD", "ZRANGE"),
 }
 """Commands of which no replica need know. Any other may change something."""
 

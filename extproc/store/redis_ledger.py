@@ -44,6 +44,7 @@ class RedisLedger:
                 keys.hold(bucket, hold.hold_id),
                 keys.due(bucket),
                 keys.key(bucket, hold.key_id),
+                keys.owner(bucket, hold.owner),
                 *(keys.account(bucket, account) for account in hold.accounts),
             ],
             [
@@ -60,6 +61,7 @@ class RedisLedger:
                 WINDOW_US,
                 hold.requests.us,
                 hold.tokens.us,
+                hold.owner_revision,
                 *(
                     word
                     for account in hold.accounts
@@ -76,7 +78,7 @@ class RedisLedger:
     async def end(self, end: End) -> EndResult:
         """Report an end: settle or release."""
         bucket = bucket_of(end.owner)
-        outcome, state, charged_nano, late = await self._redis.script(
+        outcome, state, charged_nano, late, before, more_nano = await self._redis.script(
             scripts.END,
             [
                 keys.hold(bucket, end.hold_id),
@@ -99,7 +101,7 @@ class RedisLedger:
                 end.tokens_back_us,
             ],
         )
-        return EndResult(Outcome(outcome), State(state), charged_nano, bool(late))
+        return EndResult(Outcome(outcome), State(state), charged_nano, bool(late), State(before), more_nano)
 
     async def expire_due(self, bucket: int, now_ms: int, limit: int) -> list[str]:
         """Expire up to `limit` holds of one bucket whose deadline has passed, the oldest first; their ids."""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script's source and the name Redis gives it."""
+    """A script by its verb: its source and the name Redis gives it."""
 
+    verb: str
     source: str
     sha: str
 
@@ -16,7 +17,7 @@ class Script:
     def read(cls, verb: str) -> "Script":
         """The script beside this module."""
         source = Path(__file__).with_name(f"{verb}.lua").read_text(encoding="utf-8")
-        return cls(source, sha1(source.encode(), usedforsecurity=False).hexdigest())
+        return cls(verb, source, sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
 HOLD = Script.read("hold")
@@ -24,7 +25,8 @@ END = Script.read("end")
 EXPIRE_DUE = Script.read("expire_due")
 ENTER = Script.read("enter")
 PUT_KEY = Script.read("put_key")
+PUT_OWNER = Script.read("put_owner")
 SNAPSHOT = Script.read("snapshot")
 LEARN = Script.read("learn")
 
-ALL = (HOLD, END, EXPIRE_DUE, ENTER, PUT_KEY, SNAPSHOT, LEARN)
+ALL = (HOLD, END, EXPIRE_DUE, ENTER, PUT_KEY, PUT_OWNER, SNAPSHOT, LEARN)

@@ -5,6 +5,7 @@ import time
 
 import structlog
 
+from extproc import metrics
 from extproc.core.ledger import BUCKETS, Ledger
 from extproc.errors import LedgerUnavailable
 from extproc.store import keys
@@ -55,6 +56,7 @@ async def _sweep_bucket(ledger: Ledger, bucket: int, now_ms: int) -> int:
     expired = 0
     while ids := await ledger.expire_due(bucket, now_ms, HOLDS_AT_ONCE):
         expired += len(ids)
+        metrics.EXPIRED.inc(len(ids))
         if len(ids) < HOLDS_AT_ONCE:
             break
     return expired

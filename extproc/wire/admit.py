@@ -18,16 +18,17 @@ from extproc.core import identity
 from extproc.core.catalog import Catalog
 from extproc.core.chain import Attempt, build_chain, visible_models
 from extproc.core.ending import known_costs
-from extproc.core.identity import KeyRecord, Keyring
+from extproc.core.identity import Caller, Keyring
 from extproc.core.learned import Learned
 from extproc.core.ledger import UNLIMITED, Hold, HoldResult, Ledger, Outcome
 from extproc.core.money import Currency, decimal_usd, format_usd
 from extproc.core.pricing import ONE
-from extproc.core.quote import Quote, make_quote, terms_of
+from extproc.core.quote import Ask, Quote, make_quote, terms_of
 from extproc.core.rate import Draw
+from extproc.core.task import Task, Tasks, attempt_for, question_quote
 from extproc.dialects.bodies import Body, read_body
 from extproc.dialects.model_lists import Reader
-from extproc.dialects.routes import ModelList, Route, dialect_of, find_route
+from extproc.dialects.routes import ModelList, Route, dialect_of, find_route, operations_of
 from extproc.errors import (
     CONCURRENCY,
     INTERNAL,
@@ -41,6 +42,8 @@ from extproc.errors import (
     MODEL_NOT_FOUND,
     NO_KEY,
     REQUESTS_PER_MINUTE,
+    TASK_CHANNEL_GONE,
+    TASK_NOT_FOUND,
     TEAM_QUOTA,
     TOKENS_PER_MINUTE,
     UNKNOWN_PATH,
@@ -49,6 +52,7 @@ from extproc.errors import (
     Refusal,
 )
 from extproc.wire import codec, replies
+from extproc.wire.counts import count_hold, count_refusal
 from extproc.wire.pb.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
 
 log = structlog.get_logger()
@@ -77,7 +81,7 @@ class Known:
 
     head: codec.RequestHead
     digest: str
-    key: KeyRecord
+    caller: Caller
     route: Route
     catalog: Catalog
 
@@ -97,6 +101,7 @@ class Admission:
     draw: random.Random
     zone: tzinfo
     learned: Learned
+    tasks: Tasks
     currency: Currency | None = None
 
     async def serve(self, first: ProcessingRequest, stream: Stream) -> None:
@@ -108,7 +113,7 @@ class Admission:
             return
         target = identity.without_credential(head.target)
         dialect = known.route.operation.dialect
-        await stream.write(codec.continue_headers(target, dialect, known.key.owner))
+        await stream.write(codec.continue_headers(target, dialect, known.caller.key.owner))
         second = await stream.read()
         if isinstance(second, ProcessingRequest):
             await stream.write(await _guarded(self._on_body(known, second.request_body.body), head))
@@ -121,54 +126,79 @@ class Admission:
             return INVALID_KEY
         digest = identity.digest(self.pepper, plaintext)
         route = find_route(head.method, identity.without_credential(head.target), head.headers)
-        key = await self._find_key(digest, fresh=isinstance(route, ModelList))
-        refusal = identity.refusal_for(key, self.now_ms())
-        if refusal or key is None:
+        catalog = self.catalog()
+        caller = await self._find_caller(digest, catalog, fresh=isinstance(route, ModelList))
+        refusal = identity.refusal_for(caller, catalog, self.now_ms())
+        if refusal or caller is None:
             return refusal or INVALID_KEY
         if route is None:
             return UNKNOWN_PATH
-        catalog = self.catalog()
         if isinstance(route, ModelList):
-            return self._list_models(route, catalog, key)
+            return self._list_models(route, catalog, caller)
+        known = Known(head, digest, caller, route, catalog)
+        if route.task is not None:
+            return await self._ask_about(known, route.task)
         if head.ends:
-            return INVALID_REQUEST.saying("The request has no body; this path needs a JSON object.")
-        return Known(head, digest, key, route, catalog)
+            return INVALID_REQUEST.saying("The request has no body; this path needs one.")
+        return known
 
-    def _list_models(self, asked: ModelList, catalog: Catalog, key: KeyRecord) -> ProcessingResponse | Refusal:
-        models = visible_models(catalog, key.group, asked.dialect)
-        group = catalog.groups.get(key.group)
-        reader = Reader(group.multiplier_ppm if group else ONE, key.discount_ppm, self.now_ms())
+    def _list_models(self, asked: ModelList, catalog: Catalog, caller: Caller) -> ProcessingResponse | Refusal:
+        models = visible_models(catalog, caller.key.group, operations_of(asked.dialect), self.now_ms())
+        group = catalog.groups.get(caller.key.group)
+        reader = Reader(group.multiplier_ppm if group else ONE, caller.owner.discount_ppm, self.now_ms())
         if asked.model is None:
             return replies.list_models(asked.dialect, models, reader)
         found = next((model for model in models if model.name == asked.model), None)
         return replies.show_model(asked.dialect, found, reader) if found else _no_model(asked.model)
 
-    async def _find_key(self, digest: str, fresh: bool) -> KeyRecord | None:
-        """The key; from the cache only where a hold will check it again, and only if it may be used."""
-        key = None if fresh else await self.keyring.find(digest)
-        if fresh or (key and identity.refusal_for(key, self.now_ms())):
+    async def _find_caller(self, digest: str, catalog: Catalog, fresh: bool) -> Caller | None:
+        """Whose key it is; from the cache only where a hold will check it again, and only if it may be used."""
+        caller = None if fresh else await self.keyring.find(digest)
+        if fresh or (caller and identity.refusal_for(caller, catalog, self.now_ms())):
             return await self.keyring.find_fresh(digest)
-        return key
+        return caller
 
     async def _on_body(self, known: Known, raw: bytes) -> ProcessingResponse | Refusal:
         body = read_body(known.route, raw, known.head.headers.get("content-type", ""))
         if isinstance(body, Refusal):
             return body
-        held = await self._hold(known, known.key, body)
-        if held is None:
-            key = await self.keyring.find_fresh(known.digest)
-            refusal = identity.refusal_for(key, self.now_ms())
-            if refusal or key is None:
-                return refusal or INVALID_KEY
-            held = await self._hold(known, key, body)
-        if held is None:
-            return INTERNAL
+        held = await self._held(known, lambda caller: self._hold(known, caller, body))
         return held if isinstance(held, Refusal) else codec.forward(_forward(held, known.route, body, raw))
 
-    async def _hold(self, known: Known, key: KeyRecord, body: Body) -> "Admitted | Refusal | None":
-        """Quote and hold; None when the key is no longer as it was read."""
-        ask, operation = body.ask, known.route.operation
-        chain = build_chain(known.catalog, key.groups, ask.model, operation, self.draw)
+    async def _ask_about(self, known: Known, task_id: str) -> ProcessingResponse | Refusal:
+        """A question about a task, to the channel that made it; there is no other that could answer."""
+        if not known.head.ends:
+            return INVALID_REQUEST.saying("This path takes no body.")
+        task = await self.tasks.find(known.caller.key.owner, task_id)
+        if task is None or not task.is_known_to(known.caller.key):
+            return TASK_NOT_FOUND
+        attempt = attempt_for(task, known.catalog)
+        if attempt is None:
+            return TASK_CHANNEL_GONE
+        held = await self._held(known, lambda caller: self._hold_question(known, caller, task, attempt))
+        if isinstance(held, Refusal):
+            return held
+        ask = Body(Ask(task.quote.model), b"")
+        target = identity.without_credential(known.head.target)
+        return codec.forward_headers(target, attempt.channel.dialect, _forward(held, known.route, ask, b""), task)
+
+    async def _held(
+        self, known: Known, hold: "Callable[[Caller], Awaitable[Admitted | Refusal | None]]"
+    ) -> "Admitted | Refusal":
+        """What `hold` answers; asked again with the caller as they are now, when they are no longer as they were."""
+        held = await hold(known.caller)
+        if held is None:
+            caller = await self.keyring.find_fresh(known.digest)
+            refusal = identity.refusal_for(caller, known.catalog, self.now_ms())
+            if refusal or caller is None:
+                return refusal or INVALID_KEY
+            held = await hold(caller)
+        return held or INTERNAL
+
+    async def _hold(self, known: Known, caller: Caller, body: Body) -> "Admitted | Refusal | None":
+        """Quote and hold; None when the key or its owner is no longer as it was read."""
+        ask, operation, key = body.ask, known.route.operation, caller.key
+        chain = build_chain(known.catalog, caller.groups(known.catalog), ask.model, operation, self.draw)
         if not chain:
             return _no_model(ask.model)
         model, group, now = known.catalog.models[ask.model], known.catalog.groups[key.group], self.now_ms()
@@ -180,12 +210,30 @@ class Admission:
             said = ", ".join(f"{name} {value}" for name, value in ask.said.items()) or "what was asked for"
             return INVALID_REQUEST.saying(f"The model '{ask.model}' has no price for {said}.")
         quote = make_quote(
-            key, accounts, ask, operation, model, terms, chain, revision, now, learned, tokens_per_minute
+            caller, accounts, ask, operation, model, terms, chain, revision, now, learned, tokens_per_minute
         )
-        draw = Draw(requests_per_minute, 1)
-        result = await self.ledger.hold(_hold_of(known.head.request_id, key, quote, draw))
+        asked = _hold_of(known.head.request_id, caller, quote, Draw(requests_per_minute, 1))
+        return await self._take(asked, quote, chain, group.try_seconds(ask.stream))
+
+    async def _hold_question(
+        self, known: Known, caller: Caller, task: Task, attempt: Attempt
+    ) -> "Admitted | Refusal | None":
+        """Hold nothing, as for all that is free. Tasks count as requests under way; questions may be as many again."""
+        key, catalog, now = caller.key, known.catalog, self.now_ms()
+        group = catalog.groups.get(key.group)
+        requests_per_minute = key.per_minute(group)[0] if group else key.requests_per_minute or 0
+        accounts = key.accounts(identity.month_of(now, self.zone))
+        quote = question_quote(task, caller, accounts, known.route.operation, catalog.revision, now)
+        asked = _hold_of(known.head.request_id, caller, quote, Draw(requests_per_minute, 1))
+        return await self._take(replace(asked, max_live=2 * key.max_live), quote, (attempt,), 0)
+
+    async def _take(
+        self, asked: Hold, quote: Quote, chain: tuple[Attempt, ...], try_seconds: int
+    ) -> "Admitted | Refusal | None":
+        result = await self.ledger.hold(asked)
+        count_hold(result.outcome, quote.hold_nano)
         if result.outcome in (Outcome.HELD, Outcome.EXISTS):
-            return Admitted(quote, chain, group.try_seconds(ask.stream), replies.rate_headers(result))
+            return Admitted(quote, chain, try_seconds, replies.rate_headers(result))
         if result.outcome is Outcome.KEY_STALE:
             return None
         return _refusal_of(result, quote, self.currency)
@@ -214,6 +262,7 @@ async def _guarded(
         log.exception("admission_failed", request_id=head.request_id)
         decided = INTERNAL
     if isinstance(decided, Refusal):
+        count_refusal(decided)
         dialect = dialect_of(head.target, head.headers)
         return replies.refuse(decided, dialect, head.request_id)
     return decided
@@ -223,12 +272,14 @@ def _no_model(name: str) -> Refusal:
     return MODEL_NOT_FOUND.saying(f"The model '{name}' does not exist, or this key may not call it here.", "model")
 
 
-def _hold_of(request_id: str, key: KeyRecord, quote: Quote, requests: Draw) -> Hold:
+def _hold_of(request_id: str, caller: Caller, quote: Quote, requests: Draw) -> Hold:
+    key = caller.key
     return Hold(
         hold_id=request_id,
         owner=key.owner,
         key_id=key.key_id,
         key_revision=key.revision,
+        owner_revision=caller.owner.revision,
         accounts=quote.accounts,
         amount_nano=quote.hold_nano,
         now_ms=quote.held_ms,

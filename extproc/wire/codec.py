@@ -6,6 +6,8 @@ What travels in Envoy's dynamic metadata, under `names.METADATA_NAMESPACE`:
     limits                  the headers that tell what is left of the key's minute, where it is limited
     owner                   whose key it is, set when that is known: a lost answer of admit can still be undone
     quote                   JSON of `Quote`, set when the hold is taken
+    task                    JSON of the `Task` that a request asks about
+    made                    the id of the task that an answer named, once it is written down
     paths                   channel → path and query to ask it at
     costs                   cluster → what the request costs there, in USD, where that is known beforehand
     shown                   cluster → channel, of those that the caller may know of
@@ -16,6 +18,7 @@ What travels in Envoy's dynamic metadata, under `names.METADATA_NAMESPACE`:
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import cast
 
 import msgspec
@@ -26,13 +29,14 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 
 from extproc import names
 from extproc.core.catalog import Dialect
-from extproc.core.ending import Report
+from extproc.core.ending import Progress, Report
 from extproc.core.ledger import HOLD_MS
 from extproc.core.pricing import UnitKind
 from extproc.core.quote import Quote
 from extproc.core.record import UsageRecord
-from extproc.dialects.routes import OPERATIONS
-from extproc.dialects.usage import UNCOUNTED, Told, read_inclusive, read_words
+from extproc.core.task import Task
+from extproc.dialects.routes import MADE, OPERATIONS
+from extproc.dialects.usage import UNCOUNTED, Told, agree, read_inclusive, read_words
 from extproc.wire.pb.access_log_entry_pb2 import AccessLogType, HTTPAccessLogEntry
 from extproc.wire.pb.core_pb2 import HeaderValue, HeaderValueOption, Metadata
 from extproc.wire.pb.ext_proc_pb2 import (
@@ -107,12 +111,29 @@ class Ended:
     deadline_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A vendor's answer that the caller has not seen yet, or one of ours on its way. `ends` when it has no body.
+
+    The `quote` is the request's, None for our own refusals; the `task` is the one that it asks about, if it does.
+    """
+
+    request_id: str
+    status: int
+    channel: str
+    attempts: int
+    quote: Quote | None
+    task: Task | None
+    ends: bool
+
+
 _quote_decoder = msgspec.json.Decoder(Quote)
+_task_decoder = msgspec.json.Decoder(Task)
 _encoder = msgspec.json.Encoder()
 
 
-def encode_record(record: UsageRecord | Quote) -> str:
-    """The JSON that is kept in the ledger."""
+def encode_record(record: UsageRecord | Quote | Task) -> str:
+    """The JSON that is kept in the ledger, and travels through Envoy."""
     return _encoder.encode(record).decode()
 
 
@@ -137,7 +158,26 @@ def continue_headers(target: str, dialect: Dialect, owner: str) -> ProcessingRes
 
 
 def forward(answer: Forward) -> ProcessingResponse:
-    """Let the request through to its chain.
+    """Let a request whose body has been read through to its chain."""
+    response = ProcessingResponse(request_body=BodyResponse(response=_through(answer)))
+    _write_decision(_metadata(response), answer)
+    response.typed_dynamic_metadata[names.CHAIN_NAMESPACE].CopyFrom(_override(answer.clusters))
+    return response
+
+
+def forward_headers(target: str, dialect: Dialect, answer: Forward, task: Task) -> ProcessingResponse:
+    """Let a question about a task, which has no body, through to its channel."""
+    response = continue_headers(target, dialect, answer.quote.owner)
+    response.request_headers.response.header_mutation.MergeFrom(_through(answer).header_mutation)
+    metadata = _metadata(response)
+    _write_decision(metadata, answer)
+    metadata[names.META_TASK] = encode_record(task)
+    response.typed_dynamic_metadata[names.CHAIN_NAMESPACE].CopyFrom(_override(answer.clusters))
+    return response
+
+
+def _through(answer: Forward) -> CommonResponse:
+    """What changes of the request.
 
     Envoy picks the route again only for a header mutation; the retries it may make are one fewer than the channels. It
     refuses a changed body whose content-length is not changed too.
@@ -147,12 +187,13 @@ def forward(answer: Forward) -> ProcessingResponse:
         headers.append(_header("x-envoy-upstream-rq-per-try-timeout-ms", str(answer.try_seconds * 1000)))
     if answer.body is not None:
         headers.append(_header("content-length", str(len(answer.body))))
-    common = CommonResponse(
+    return CommonResponse(
         header_mutation=HeaderMutation(set_headers=headers),
         body_mutation=None if answer.body is None else BodyMutation(body=answer.body),
     )
-    response = ProcessingResponse(request_body=BodyResponse(response=common))
-    metadata = _metadata(response)
+
+
+def _write_decision(metadata: Struct, answer: Forward) -> None:
     metadata[names.META_QUOTE] = _encoder.encode(answer.quote).decode()
     metadata.get_or_create_struct(names.META_PATHS).update(answer.paths)
     if answer.shown:
@@ -168,8 +209,6 @@ def forward(answer: Forward) -> ProcessingResponse:
     if answer.models and answer.model_end:
         metadata[names.META_MODEL_START] = answer.model_start
         metadata[names.META_MODEL_END] = answer.model_end
-    response.typed_dynamic_metadata[names.CHAIN_NAMESPACE].CopyFrom(_override(answer.clusters))
-    return response
 
 
 def immediate(status: int, body: bytes, details: str, headers: Mapping[str, str]) -> ProcessingResponse:
@@ -216,10 +255,8 @@ def read_trailers(request: ProcessingRequest, now_ms: int) -> tuple[Quote, Repor
     counted = _counted(request.metadata_context, quote) if quote else None
     if quote is None or counted is None or not counted[1]:
         return None
-    told, _ = counted
-    attributes: dict[str, object] = {}
-    for struct in request.attributes.values():
-        attributes.update(struct)
+    told = _agreed(request.metadata_context, quote, counted[0])
+    attributes = _attributes(request)
     report = Report(
         request_id=str(attributes.get("request.id", "")),
         status=int(cast("float", attributes.get("response.code", 0))),
@@ -233,6 +270,51 @@ def read_trailers(request: ProcessingRequest, now_ms: int) -> tuple[Quote, Repor
         doubts=told.doubts,
     )
     return quote, report
+
+
+def _attributes(request: ProcessingRequest) -> dict[str, object]:
+    attributes: dict[str, object] = {}
+    for struct in request.attributes.values():
+        attributes.update(struct)
+    return attributes
+
+
+# --- task -------------------------------------------------------------------------------------------------------------
+
+
+def read_answer(request: ProcessingRequest) -> Answer:
+    """The head of an answer, which waits for what the sidecar says."""
+    quote, _ = _decided(request.metadata_context)
+    ours = request.metadata_context.filter_metadata.get(names.METADATA_NAMESPACE)
+    task = ours.fields.get(names.META_TASK) if ours else None
+    attributes = _attributes(request)
+    return Answer(
+        request_id=str(attributes.get("request.id", "")),
+        status=int(cast("float", attributes.get("response.code", 0))),
+        channel=_channel(str(attributes.get("xds.cluster_name", ""))),
+        attempts=int(cast("float", attributes.get("upstream.request_attempt_count", 1))),
+        quote=quote,
+        task=_task_decoder.decode(task.string_value) if task else None,
+        ends=request.response_headers.end_of_stream,
+    )
+
+
+def read_body(request: ProcessingRequest) -> bytes:
+    """The body of the answer, the whole of it."""
+    return request.response_body.body
+
+
+def pass_headers() -> ProcessingResponse:
+    """The head of the answer may go on, as soon as its body may."""
+    return ProcessingResponse(response_headers=HeadersResponse(response=CommonResponse()))
+
+
+def pass_body(made: str | None = None) -> ProcessingResponse:
+    """The answer may go to the caller; `made` is the id of the task that it names."""
+    response = ProcessingResponse(response_body=BodyResponse(response=CommonResponse()))
+    if made is not None:
+        _metadata(response)[names.META_MADE] = made
+    return response
 
 
 # --- access log -------------------------------------------------------------------------------------------------------
@@ -264,6 +346,7 @@ def read_entry(entry: HTTPAccessLogEntry) -> Ended | None:
         else None,
         duration_ms=_ms(common.duration),
         doubts=told[0].doubts if told else (),
+        task=Progress.UNDER_WAY if _made(common.metadata) else None,
     )
     return Ended(
         report=report,
@@ -382,13 +465,30 @@ def _decided(metadata: Metadata) -> tuple[Quote | None, str | None]:
     )
 
 
+def _made(metadata: Metadata) -> bool:
+    ours = metadata.filter_metadata.get(names.METADATA_NAMESPACE)
+    return ours is not None and names.META_MADE in ours.fields
+
+
 def _told(metadata: Metadata, quote: Quote, clean: bool) -> tuple[Told, bool] | None:
     """The usage as it was counted or lifted, and whether it is whole; one that is whole before one that is not."""
     counted = _counted(metadata, quote)
     if counted and counted[1]:
-        return counted
+        return _agreed(metadata, quote, counted[0]), True
     lifted = _lifted(metadata, quote, clean)
     return lifted if lifted and (lifted[1] or not counted) else counted
+
+
+def _agreed(metadata: Metadata, quote: Quote, counted: Told) -> Told:
+    """A whole count, compared with what was lifted: the same for whoever reports, however the answer ended.
+
+    What only was counted is no difference.
+    """
+    usage = counted.usage
+    parts = {"cache_read": usage.cache_read_tokens, "reasoning": usage.reasoning_tokens}
+    parts["cache_write"] = usage.cache_write_tokens + usage.cache_write_1h_tokens
+    lifted = _lifted(metadata, quote, clean=True, counted={name: count for name, count in parts.items() if count})
+    return agree(counted, lifted[0], quote.terms) if lifted and lifted[1] else counted
 
 
 def _counted(metadata: Metadata, quote: Quote) -> tuple[Told, bool] | None:
@@ -415,20 +515,25 @@ def _counted(metadata: Metadata, quote: Quote) -> tuple[Told, bool] | None:
     return read_inclusive(numbers, _unit(quote)), counted.extraction_status == TokenUsage.COMPLETE
 
 
-def _lifted(metadata: Metadata, quote: Quote, clean: bool) -> tuple[Told, bool] | None:
+def _lifted(
+    metadata: Metadata, quote: Quote, clean: bool, counted: Mapping[str, float] = MappingProxyType({})
+) -> tuple[Told, bool] | None:
     """Usage that `json_to_metadata` and `sse_to_metadata` lifted, and whether it is whole.
 
     OpenAI and Anthropic tell the output at the end alone: whoever has seen it has had the whole answer. Gemini tells
     with every event what there is so far. A vendor may count units where the price is by tokens: that is not whole.
+    `counted` has parts that stand in for those that were not lifted.
     """
     lifted = _lifted_numbers(metadata)
-    if not lifted.keys() & {"input", "total", "seconds", "searches"}:
+    if not lifted.keys() & {"input", "total", "seconds", "searches", "images"}:
         return None
-    dialect = OPERATIONS[quote.operation].dialect
-    told_at_the_end = quote.generates and dialect is not Dialect.GEMINI
-    whole = "output" in lifted if told_at_the_end else clean
+    operation = OPERATIONS[quote.operation]
+    gemini = operation.dialect is Dialect.GEMINI
+    whole = ("output" in lifted and not gemini) or (clean and (gemini or not quote.generates))
     has_tokens = not quote.terms.rates.by_tokens or bool(lifted.keys() & {"input", "total"})
-    return read_words(lifted, dialect, _unit(quote)), whole and has_tokens
+    if operation in MADE:
+        lifted.setdefault(MADE[operation], lifted.get("output", 0))
+    return read_words({**counted, **lifted}, operation.dialect, _unit(quote)), whole and has_tokens
 
 
 def _lifted_numbers(metadata: Metadata) -> dict[str, float]:

@@ -10,6 +10,7 @@ state. Only of a hold that nobody has ended the line is a report.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import time
@@ -69,7 +70,7 @@ class Journal:
             except BlockingIOError:
                 os.close(descriptor)
                 return False
-            self._lock, self._position = descriptor, self._remembered()
+            self._lock, self._position = descriptor, self.remembered()
         return True
 
     def leave(self) -> None:
@@ -111,7 +112,8 @@ class Journal:
         self._remove_old()
         self._set_aside()
 
-    def _remembered(self) -> Position:
+    def remembered(self) -> Position:
+        """How far was read, by whoever read last."""
         try:
             return msgspec.json.decode(self._position_file.read_bytes(), type=Position)
         except (OSError, msgspec.DecodeError):
@@ -134,6 +136,29 @@ class Journal:
                 self._reopen()
             except OSError as error:
                 log.warning("journal_not_reopened", error=str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How much of the journal is yet to be read, and since when (Unix milliseconds) its first line stands there."""
+
+    bytes: int = 0
+    since_ms: int | None = None
+
+
+def lag(folder: Path) -> Lag:
+    """How far the reader of this folder's journal is behind. Lines are `LAG_MS` old before they are read."""
+    position = Journal(folder, lambda: None).remembered()
+    left, since_ms = 0, None
+    for path in (folder / "journal-old.jsonl", folder / "journal.jsonl"):
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            known = os.fstat(file.fileno())
+            offset = position.offset if known.st_ino == position.inode else 0
+            left += max(0, known.st_size - offset)
+            file.seek(offset)
+            line = codec.read_journal_line(next(_whole_lines(file), b"")) if since_ms is None else None
+            since_ms = line.ended_ms if line else since_ms
+    return Lag(left, since_ms)
 
 
 async def run_journal(journal: Journal, ledger: Ledger, reports: Reports, now_ms: Callable[[], int]) -> None:

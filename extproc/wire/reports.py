@@ -18,6 +18,7 @@ from dataclasses import replace
 
 import structlog
 
+from extproc import metrics
 from extproc.core.ending import Report, conclude, lessons
 from extproc.core.learned import Learned
 from extproc.core.ledger import KEEP_MS, End, EndResult, Ledger, Outcome, State
@@ -25,6 +26,7 @@ from extproc.core.quote import Quote
 from extproc.core.record import make_record
 from extproc.errors import LedgerUnavailable
 from extproc.wire import codec
+from extproc.wire.counts import count_end
 from extproc.wire.spool import Spool, sync_files
 
 log = structlog.get_logger()
@@ -59,8 +61,10 @@ class Reports:
         self._wake = asyncio.Event()
 
     async def conclude(self, quote: Quote, report: Report, reporter: str, now_ms: int) -> None:
-        """End a held request as this report says, and learn from it once."""
+        """End a held request as this report says, if it is an end, and learn from it once."""
         verdict = conclude(quote, report)
+        if verdict.state is State.HELD:
+            return
         if self._told.get(report.request_id) == (verdict.state, verdict.cost_nano):
             return
         if report.doubts:
@@ -133,6 +137,7 @@ class Reports:
 
     async def _tell(self, end: End) -> EndResult:
         result = await self._ledger.end(end)
+        count_end(end, result)
         self._told[end.hold_id] = (result.state, result.charged_nano)
         if len(self._told) > REMEMBERED:
             self._told.popitem(last=False)
@@ -150,9 +155,12 @@ class Reports:
     def _wait(self, end: End, error: str) -> None:
         if self._spool.full or not self._spool.append(end):
             self._drop(end, error)
+        else:
+            metrics.SPOOLED.inc()
         self._wake.set()
 
     def _drop(self, end: End, error: str) -> None:
+        metrics.DROPPED.inc()
         log.error("report_dropped", request_id=end.hold_id, cost_nano=end.cost_nano, error=error)
 
     async def _replay_all(self) -> None:

@@ -1,6 +1,7 @@
-"""The gRPC services of one worker: external processing (admit and settle), access log, health.
+"""The gRPC services of one worker: external processing (admit, task and settle), access log, health.
 
-admit's streams begin with request headers, settle's with response trailers; the first message tells which filter asks.
+admit's streams begin with request headers, task's with response headers, settle's with response trailers: the first
+message tells which filter asks.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from extproc.wire.pb.access_log_service_pb2 import StreamAccessLogsMessage, Stre
 from extproc.wire.pb.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
 from extproc.wire.pb.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from extproc.wire.reports import Reports
+from extproc.wire.task import TaskAnswers
 
 log = structlog.get_logger()
 
@@ -34,8 +36,9 @@ AccessLogStream = grpc.aio.ServicerContext[StreamAccessLogsMessage, StreamAccess
 class Service:
     """What Envoy calls."""
 
-    def __init__(self, admission: Admission, reports: Reports, now_ms: Callable[[], int]) -> None:
+    def __init__(self, admission: Admission, answers: TaskAnswers, reports: Reports, now_ms: Callable[[], int]) -> None:
         self._admission = admission
+        self._answers = answers
         self._reports = reports
         self._now_ms = now_ms
         self.draining = False
@@ -51,6 +54,8 @@ class Service:
             return
         if first.HasField("request_headers"):
             await self._admission.serve(first, stream)
+        elif first.HasField("response_headers"):
+            await self._answers.serve(first, stream)
         elif first.HasField("response_trailers"):
             await self._settle(first)
 

@@ -68,6 +68,15 @@ def decode(line: bytes) -> End | None:
         return None
 
 
+def waiting(folder: Path) -> int:
+    """How many reports wait in this folder, whoever left them there. One that is being replayed may count still."""
+    lines = 0
+    for path in folder.glob("*/*.jsonl"):
+        with contextlib.suppress(OSError):  # replayed meanwhile
+            lines += path.read_bytes().count(b"\n")
+    return lines
+
+
 def sync_files(descriptors: Iterable[int]) -> None:
     """Wait until these files are on the disk, and close them. Blocks for as long as the disk takes."""
     for descriptor in descriptors:
@@ -112,6 +121,11 @@ class Spool:
     def __bool__(self) -> bool:
         """Whether anything waits."""
         return bool(self._segments or self._memory)
+
+    @property
+    def in_memory(self) -> int:
+        """How many reports wait where a crash would lose them."""
+        return len(self._memory)
 
     @property
     def full(self) -> bool:

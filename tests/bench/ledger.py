@@ -26,6 +26,7 @@ from extproc.clock import now_ms
 from extproc.config.load import load
 from extproc.core.catalog import Catalog
 from extproc.core.chain import build_chain
+from extproc.core.identity import Caller, OwnerRecord
 from extproc.core.learned import Learned
 from extproc.core.ledger import Outcome
 from extproc.core.quote import Ask, Quote, make_quote
@@ -190,7 +191,16 @@ def _quote(catalog: Catalog) -> Quote:
     chain, accounts = build_chain(catalog, key.groups, ask.model, CHAT, Random(0)), key.accounts("2026-11")
     model, now = catalog.models[ask.model], now_ms()
     return make_quote(
-        key, accounts, ask, CHAT, model, model.price_at(now).terms, chain, catalog.revision, now, Learned()
+        Caller(key, OwnerRecord(key.owner)),
+        accounts,
+        ask,
+        CHAT,
+        model,
+        model.price_at(now).terms,
+        chain,
+        catalog.revision,
+        now,
+        Learned(),
     )
 
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from extproc.core.catalog import Channel, Model
 from extproc.core.chain import Attempt
 from extproc.core.ending import Lesson, Report, conclude, lessons
-from extproc.core.identity import KeyRecord
+from extproc.core.identity import Caller, KeyRecord, OwnerRecord
 from extproc.core.learned import Learned
 from extproc.core.pricing import ONE, Price, Rates, Terms, Usage, cost_nano
 from extproc.core.quote import Quote, make_quote
@@ -37,6 +37,7 @@ WORD_BYTES: Final = (0, 4, 8)
 
 PRICE: Final = Rates.of(1_000 * ONE, 5_000 * ONE)
 _KEY: Final = KeyRecord("key_1", "alice", "sk-abcdefg", "", "default")
+_CALLER: Final = Caller(_KEY, OwnerRecord(_KEY.owner))
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _quote(route: Route, body: Body, learned: Learned) -> Quote:
     chain = [Attempt(channel, "default", ONE, "m")]
     model = Model("m", (Price(Terms(PRICE)),), generates=True, max_output_tokens=100_000)
     return make_quote(
-        _KEY, _KEY.accounts("2026-11"), body.ask, route.operation, model, Terms(PRICE), chain, "r", 0, learned
+        _CALLER, _KEY.accounts("2026-11"), body.ask, route.operation, model, Terms(PRICE), chain, "r", 0, learned
     )
 
 

@@ -35,6 +35,7 @@ def plain_bootstrap(text: str, port: int, vendor_port: int) -> dict[str, Any]:
     document: dict[str, Any] = yaml.safe_load(text)
     del document["dynamic_resources"]
     resources = document["static_resources"]
+    resources["listeners"] = [one for one in resources["listeners"] if one["name"] != "metrics"]
     listener = resources["listeners"][0]
     listener["address"]["socket_address"]["port_value"] = port
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]

@@ -14,7 +14,7 @@ channels:
   vendor:
     dialect: openai
     base_url: http://vendor.test/v1
-    models: {text: , drawn: , heard: , spoken: , asked: }
+    models: {text: , drawn: , heard: , spoken: , asked: , ranked: }
 """
 GROUPS = """
 groups:
@@ -33,6 +33,7 @@ models:
   heard: {price: {per_minute: 0.006}}
   spoken: {price: {per_million_characters: 15}}
   asked: {price: {per_call: 0.04}}
+  ranked: {price: {per_search: 0.002}}
 """
 
 
@@ -94,6 +95,7 @@ COSTS = [
     ("heard --seconds 90", 9_000_000),
     ("heard --seconds 0.001", 100),
     ("spoken --characters 1000", 15_000_000),
+    ("ranked --searches 3", 6_000_000),
     ("asked", 40_000_000),
     ("asked --discount 0.75", 30_000_000),
 ]
@@ -101,7 +103,7 @@ COSTS = [
 
 @pytest.mark.parametrize(("arguments", "cost_nano"), COSTS)
 def test_every_kind_of_price(price: Price, arguments: str, cost_nano: int) -> None:
-    """By tokens, tiers and days, by the image, the minute, the character and the call; the lines add up to it."""
+    """By tokens, tiers and days, by the image, the minute, the character, the search and the call; the lines add up."""
     said = price.json(arguments)
     assert said["cost_nano"] == cost_nano
     assert sum(float(line["nano"]) for line in said["lines"]) == cost_nano
@@ -117,6 +119,8 @@ REFUSED = [
     ),
     ("drawn --images 1 --size 3x3", "drawn has no price for size 3x3; it has one for size 2x2, quality high; size 1x1"),
     ("text --images 1", "text is not priced by images"),
+    ("ranked --images 1", "ranked is not priced by images"),
+    ("asked --searches 1", "asked is not priced by searches"),
     ("drawn --size 1x1 --seconds 1", "drawn is not priced by seconds"),
     ("heard --seconds 0.0001", "0.0001 is negative, or finer than a millisecond"),
     ("heard --seconds long", "'long' is no number of seconds, such as 4.5"),

@@ -35,10 +35,10 @@ def test_without_a_folder_it_is_printed(monkeypatch: pytest.MonkeyPatch, capsys:
     assert run(monkeypatch) in (0, None)
     every = json.loads(capsys.readouterr().out)
     assert one == every["groups"]
-    assert every.keys() == {"channels", "groups", "models"}
+    assert every.keys() == {"channels", "groups", "models", "tiers"}
 
 
 def test_a_file_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the nearest that is one."""
-    said = "tollgate: there is no file 'group' (did you mean 'groups'?); there are: channels, groups, models"
+    said = "tollgate: there is no file 'group' (did you mean 'groups'?); there are: channels, groups, models, tiers"
     assert run(monkeypatch, "group") == said

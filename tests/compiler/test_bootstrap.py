@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from extproc.compiler.bootstrap import render_bootstrap, render_sidecar
+from extproc.compiler.bootstrap import metrics_address, render_bootstrap, render_sidecar
 from extproc.errors import ConfigError
 from extproc.names import worker_socket
 from tests.compiler.samples import BOOTSTRAP, VALUES
@@ -11,10 +11,11 @@ from tests.compiler.samples import BOOTSTRAP, VALUES
 
 def test_fills_in_address_and_port() -> None:
     """What is left is YAML without a placeholder, listening where it was told to."""
-    rendered = render_bootstrap(BOOTSTRAP, {"TOLLGATE_LISTEN": "::", "TOLLGATE_PORT": "81"})
-    edge, gate = yaml.safe_load(rendered)["static_resources"]["listeners"]
+    rendered = render_bootstrap(BOOTSTRAP, {**VALUES, "TOLLGATE_LISTEN": "::", "TOLLGATE_PORT": "81"})
+    edge, gate, metrics = yaml.safe_load(rendered)["static_resources"]["listeners"]
     assert "address" not in gate
     assert edge["address"] == {"socket_address": {"address": "::", "port_value": 81}}
+    assert metrics["address"] == {"socket_address": {"address": "127.0.0.1", "port_value": 9465}}
     assert "$" not in rendered
 
 
@@ -34,10 +35,17 @@ def test_values_and_placeholders_must_match(text: str, values: dict[str, str], m
         render_bootstrap(text, values)
 
 
-def test_the_listener_is_the_only_thing_deployments_differ_in() -> None:
-    """Everything else in the bootstrap is the same everywhere: the values are these two."""
-    assert set(VALUES) == {"TOLLGATE_LISTEN", "TOLLGATE_PORT"}
+def test_the_listeners_are_the_only_thing_deployments_differ_in() -> None:
+    """Everything else in the bootstrap is the same everywhere: the values are these three."""
+    assert set(VALUES) == {"TOLLGATE_LISTEN", "TOLLGATE_PORT", "TOLLGATE_METRICS_ADDRESS"}
     render_bootstrap(BOOTSTRAP, VALUES)
+
+
+def test_without_a_port_envoys_metrics_are_at_a_socket() -> None:
+    """Nobody but the user that runs Envoy reaches them there: 384 is 0600."""
+    rendered = render_bootstrap(BOOTSTRAP, {**VALUES, "TOLLGATE_METRICS_ADDRESS": metrics_address("127.0.0.1", 0)})
+    *_, metrics = yaml.safe_load(rendered)["static_resources"]["listeners"]
+    assert metrics["address"] == {"pipe": {"path": "metrics.sock", "mode": 384}}
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

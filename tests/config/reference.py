@@ -10,6 +10,7 @@ from extproc.config.schema import (
     GroupSpec,
     MemberSpec,
     ModelSpec,
+    OwnerTierSpec,
     PriceChangeSpec,
     PriceSpec,
     RatesSpec,
@@ -28,6 +29,7 @@ TABLES: dict[str, tuple[str, type[Spec]]] = {
     "price change": ("models", PriceChangeSpec),
     "group": ("groups", GroupSpec),
     "member": ("groups", MemberSpec),
+    "owner tier": ("tiers", OwnerTierSpec),
 }
 """What stands between `<!-- table: name -->` and the next `<!-- end -->`: the file, and the spec that has the keys."""
 

@@ -282,10 +282,12 @@ def test_example_runs_on_the_demo_vendor_alone() -> None:
         "channel anthropic is left out",
         "channel gemini is left out",
         "channel openrouter is left out",
+        "channel openai-videos is left out",
     ]
     assert all(channel.credential is None for channel in loaded.catalog.channels.values())
     assert loaded.catalog.channels["demo-openai"].base_url == "http://127.0.0.1:9100/openai/v1"
-    assert loaded.catalog.groups["default"].models == loaded.catalog.models.keys()
+    assert loaded.catalog.groups["default"].models == loaded.catalog.models.keys() - {"sora-2"}
+    assert loaded.catalog.groups["video"].models == {"sora-2"}
     assert of_dialect(loaded.catalog, "default") == set(Dialect)
     assert of_dialect(loaded.catalog, "claude-code") == {Dialect.ANTHROPIC}
 

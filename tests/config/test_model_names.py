@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from extproc.config.load import load
-from extproc.core.catalog import Catalog, Dialect
+from extproc.core.catalog import Catalog
 from extproc.core.chain import build_chain, visible_models
 from extproc.dialects.routes import CHAT
 from extproc.errors import ConfigError
@@ -107,7 +107,7 @@ def test_a_group_offers_families_with_their_aliases(catalog: Catalog) -> None:
 @pytest.mark.parametrize("group", ["all", "five", "routed"])
 def test_every_name_is_listed_exactly_if_it_can_be_called(catalog: Catalog, group: str) -> None:
     """An alias can be called, so it is listed."""
-    listed = {model.name for model in visible_models(catalog, group, Dialect.OPENAI)}
+    listed = {model.name for model in visible_models(catalog, group, [CHAT], 0)}
     assert listed == {name for name in NAMES if build_chain(catalog, [group], name, CHAT, random.Random(1))}
     assert listed == catalog.groups[group].models
 

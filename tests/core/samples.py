@@ -1,10 +1,12 @@
 """Small catalogs, keys and quotes that several tests share, and Hypothesis strategies for them."""
 
+from typing import Any
+
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from extproc.core.catalog import Catalog, Channel, Dialect, Group, Member, Model, Operation
-from extproc.core.identity import KeyRecord
+from extproc.core.identity import Caller, KeyRecord, OwnerRecord
 from extproc.core.ledger import Account, AccountKind
 from extproc.core.pricing import ONE, Price, Rates, Terms, Tier, UnitKind, UnitRate, Usage
 from extproc.core.quote import Line, Quote
@@ -28,6 +30,12 @@ SCALE = Scale(head_bytes=1_000, token_millibytes=40_000, tail_bytes=500, tail_to
 """An answer of 10 tokens has 1,400 bytes without its end, and 2,000 with it."""
 
 KEY = KeyRecord("key_1", "alice", "sk-abcdefg", "laptop", "main", ("spare",))
+
+
+def caller_of(key: KeyRecord, **said: Any) -> Caller:
+    """Who calls with this key, with what is said of its owner."""
+    return Caller(key, OwnerRecord(key.owner, **said))
+
 
 tokens = st.integers(0, 10**9)
 units = st.builds(UnitRate, st.sampled_from(UnitKind), st.integers(0, 10**15), st.sampled_from([1, 1_000, 60_000]))

@@ -57,7 +57,16 @@ def settled(catalog: Catalog, operation: Operation, model: str, draw: Any, place
     priced = terms_of(catalog.models[model], operation, ask.said, 0)
     assert priced is not None
     quote = make_quote(
-        samples.KEY, accounts, ask, operation, catalog.models[model], priced, chain, catalog.revision, 0, Learned()
+        samples.caller_of(samples.KEY),
+        accounts,
+        ask,
+        operation,
+        catalog.models[model],
+        priced,
+        chain,
+        catalog.revision,
+        0,
+        Learned(),
     )
     channel = chain[place % len(chain)].channel.name
     report = Report("r", 200, clean=True, channel=channel, usage=Usage.of(9), usage_whole=True, sent_bytes=0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from extproc.core.catalog import Catalog, Channel, Dialect, Group, Member, Model, Operation
 from extproc.core.chain import MAX_ATTEMPTS, Attempt, build_chain, visible_models
-from extproc.core.pricing import Price, Terms
+from extproc.core.pricing import FREE, Price, Rates, Terms, UnitKind, UnitPrice, UnitRate
 from extproc.dialects import routes
 from tests.core.samples import RATES, catalog, channel, group, steady
 
@@ -127,7 +127,7 @@ def test_a_key_of_an_unknown_group_has_no_models(first: str) -> None:
     """A group that was removed from the catalog offers nothing, though the fallback group would."""
     known = catalog(group("spare", Member(A, 0, 1)))
     assert build_chain(known, [first, "spare"], "gpt", routes.CHAT, random.Random(1)) == ()
-    assert visible_models(known, first, Dialect.OPENAI) == []
+    assert visible_models(known, first, OPERATIONS, 0) == []
 
 
 def test_an_unknown_fallback_group_is_passed_over() -> None:
@@ -185,7 +185,47 @@ def test_a_model_without_an_output_price_cannot_generate(model: str, operation: 
     serving = group("main", Member(channel("a", "embedder", "writer"), 0, 1), models="embedder writer")
     known = catalog(serving, models=(EMBEDDER, WRITER))
     assert bool(build_chain(known, ["main"], model, operation, random.Random(1))) is callable_
-    assert [each.name for each in visible_models(known, "main", Dialect.OPENAI)] == ["embedder", "writer"]
+    listed = visible_models(known, "main", routes.operations_of(Dialect.OPENAI), 0)
+    assert [each.name for each in listed] == ["embedder", "writer"]
+
+
+PAINTER = Model("painter", (Price(Terms(FREE), (UnitPrice(UnitRate(UnitKind.IMAGE, 40), {"size": "1K"}),)),), False, 0)
+SPEAKER = Model("speaker", (Price(Terms(FREE), (UnitPrice(UnitRate(UnitKind.CHARACTER, 40), {}),)),), False, 0)
+CALLED = Model("called", (Price(Terms(Rates.of(call=5)), (UnitPrice(UnitRate(UnitKind.SECOND, 4), {}),)),), False, 0)
+FREELY = Model("freely", (Price(Terms(FREE)),), False, 0)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "listed"),
+    [
+        (Dialect.OPENAI, "called embedder freely painter speaker writer"),
+        (Dialect.ANTHROPIC, "writer"),
+        (Dialect.GEMINI, "called embedder freely painter writer"),
+    ],
+)
+def test_a_model_is_listed_where_something_can_be_paid_for(dialect: Dialect, listed: str) -> None:
+    """A dialect whose channels could only count a model's tokens, or would do what it has no price for, lacks it."""
+    models = (EMBEDDER, WRITER, PAINTER, SPEAKER, CALLED, FREELY)
+    names = [model.name for model in models]
+    serving = group("main", Member(channel("a", *names, dialect=dialect), 0, 1), models=" ".join(names))
+    known, operations = catalog(serving, models=models), routes.operations_of(dialect)
+    assert " ".join(model.name for model in visible_models(known, "main", operations, 0)) == listed
+
+
+@pytest.mark.parametrize("operation", [each for each in OPERATIONS if not each.priced], ids=lambda each: each.name)
+def test_what_is_free_lists_no_model(operation: Operation) -> None:
+    """A model whose tokens can be counted, and no more, is none that can be called."""
+    serving = group("main", Member(channel("a", "writer", dialect=operation.dialect), 0, 1), models="writer")
+    assert visible_models(catalog(serving, models=(WRITER,)), "main", [operation], 0) == []
+
+
+def test_a_price_to_come_lists_nothing_yet() -> None:
+    """What a model can be called for is told by the price of now."""
+    later = Price(Terms(FREE), (UnitPrice(UnitRate(UnitKind.IMAGE, 40), {}),), valid_from_ms=100)
+    speaker = Model("speaker", (*SPEAKER.prices, later), False, 0)
+    serving = group("main", Member(channel("a", "speaker", dialect=Dialect.GEMINI), 0, 1), models="speaker")
+    known, operations = catalog(serving, models=(speaker,)), routes.operations_of(Dialect.GEMINI)
+    assert [len(visible_models(known, "main", operations, now)) for now in (99, 100)] == [0, 1]
 
 
 # --- properties -------------------------------------------------------------------------------------------------------
@@ -258,4 +298,4 @@ def test_what_is_not_listed_is_not_callable(known: Catalog, groups: list[str], d
     operations = [operation for operation in OPERATIONS if operation.dialect is dialect]
     draw = random.Random(seed)
     callable_ = [name for name in NAMES if any(build_chain(known, groups, name, op, draw) for op in operations)]
-    assert [model.name for model in visible_models(known, groups[0], dialect)] == callable_
+    assert [model.name for model in visible_models(known, groups[0], operations, 0)] == callable_

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote_plus, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -9,11 +10,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from extproc.core.catalog import Catalog
 from extproc.core.identity import (
     KEY_START,
     PREFIX_LENGTH,
     KeyRecord,
     KeyStatus,
+    OwnerStatus,
     digest,
     find_credential,
     looks_like_a_key,
@@ -22,10 +25,15 @@ from extproc.core.identity import (
     without_credential,
 )
 from extproc.core.ledger import AccountKind
-from extproc.errors import INVALID_KEY, KEY_DISABLED, KEY_EXPIRED, Refusal
-from tests.core.samples import KEY, steady
+from extproc.errors import GROUP_NOT_ALLOWED, INVALID_KEY, KEY_DISABLED, KEY_EXPIRED, OWNER_SUSPENDED, Refusal
+from tests.core.samples import KEY, caller_of, steady
 
 NOW_MS = 1_700_000_000_000
+NO_TIERS = Catalog.of("r", {}, {}, {})
+TIERS = replace(
+    NO_TIERS,
+    tiers={"default": frozenset(["spare"]), "pro": frozenset(["main"]), "staff": frozenset(["spare", "main"])},
+)
 PATH = "/v1beta/models/m:generateContent"
 
 
@@ -174,7 +182,33 @@ def test_a_digest_depends_on_the_pepper_and_the_key(pepper: bytes, plaintext: st
 )
 def test_why_a_key_is_refused(key: KeyRecord | None, refusal: Refusal | None) -> None:
     """Each state of a key has its own refusal, and an active one has none."""
-    assert refusal_for(key, NOW_MS) is refusal
+    assert refusal_for(caller_of(key) if key else None, NO_TIERS, NOW_MS) is refusal
+
+
+@pytest.mark.parametrize(
+    ("said", "catalog", "refusal"),
+    [
+        ({"status": OwnerStatus.SUSPENDED}, NO_TIERS, OWNER_SUSPENDED),
+        ({"tier": "whatever"}, NO_TIERS, None),
+        ({}, TIERS, GROUP_NOT_ALLOWED),
+        ({"tier": "pro"}, TIERS, None),
+        ({"tier": "gone"}, TIERS, GROUP_NOT_ALLOWED),
+        ({"tier": "pro", "status": OwnerStatus.SUSPENDED}, TIERS, OWNER_SUSPENDED),
+    ],
+    ids=["suspended", "no tiers", "not in the default tier", "in the tier", "a tier that is gone", "both"],
+)
+def test_why_an_owner_is_refused(said: dict[str, Any], catalog: Catalog, refusal: Refusal | None) -> None:
+    """A suspended owner's key is refused, and one whose group the owner's tier does not have; a lost tier has none."""
+    assert refusal_for(caller_of(KEY, **said), catalog, NOW_MS) is refusal
+
+
+@pytest.mark.parametrize(
+    ("catalog", "tier", "groups"),
+    [(NO_TIERS, "default", ("main", "spare")), (TIERS, "pro", ("main",)), (TIERS, "staff", ("main", "spare"))],
+)
+def test_a_tier_decides_only_which_groups_there_are(catalog: Catalog, tier: str, groups: tuple[str, ...]) -> None:
+    """A fallback group that the tier does not have is left out, and the order stays that of the key."""
+    assert caller_of(KEY, tier=tier).groups(catalog) == groups
 
 
 def named(key: KeyRecord) -> list[str]:

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from extproc.core.identity import KeyRecord, KeyStatus
+from extproc.core.identity import KeyRecord, KeyStatus, OwnerRecord
 from extproc.core.ledger import (
     KEEP_MS,
     UNLIMITED,
@@ -67,6 +67,7 @@ class Play:
 
     ledger: Ledger
     put_key: Callable[[KeyRecord], Awaitable[None]]
+    put_owner: Callable[[OwnerRecord], Awaitable[None]]
     usage: Callable[[str], Awaitable[list[UsageEntry]]]
     owner: str
     now_ms: int = START_MS
@@ -78,7 +79,8 @@ class Play:
     async def open(self) -> None:
         """Give the owner a key without a cap."""
         self.key = KeyRecord(f"key-of-{self.owner}", self.owner, "sk-", "", "g")
-        self.revision = self.key.revision
+        self.said = OwnerRecord(self.owner)
+        self.revision, self.owner_revision = self.key.revision, self.said.revision
         await self.put_key(self.key)
 
     async def line(self, step: str) -> str:
@@ -135,8 +137,12 @@ class Play:
                 return "set"
             case "status", (status,):
                 return await self.change(replace(self.key, status=KeyStatus(status)))
+            case "tier", (tier,):
+                self.said = replace(self.said, tier=tier, revision=self.said.revision + 1)
+                await self.put_owner(self.said)
+                return "changed"
             case "learn", ():
-                self.revision = self.key.revision
+                self.revision, self.owner_revision = self.key.revision, self.said.revision
                 return "learnt"
             case "key", ():
                 return f"({show(await self.balance(AccountKind.KEY))})"
@@ -152,6 +158,7 @@ class Play:
             owner=self.owner,
             key_id=self.key.key_id,
             key_revision=self.revision,
+            owner_revision=self.owner_revision,
             accounts=self.key.accounts(self.month),
             amount_nano=amount_nano,
             now_ms=self.now_ms,
@@ -222,11 +229,14 @@ async def in_memory() -> AsyncIterator[Callable[[], Play]]:
     async def put_key(key: KeyRecord) -> None:
         ledger.put_key(key)
 
+    async def put_owner(owner: OwnerRecord) -> None:
+        ledger.put_owner(owner)
+
     async def usage(owner: str) -> list[UsageEntry]:
         return [entry for entry in ledger.usage_log if entry.owner == owner]
 
     names = owners()
-    yield lambda: Play(ledger, put_key, usage, next(names))
+    yield lambda: Play(ledger, put_key, put_owner, usage, next(names))
 
 
 @asynccontextmanager
@@ -237,12 +247,15 @@ async def in_redis(server: RedisServer | Cluster) -> AsyncIterator[Callable[[], 
     async def put_key(key: KeyRecord) -> None:
         assert await RedisKeyring(connection).put(key, replaces=key.revision - 1)
 
+    async def put_owner(owner: OwnerRecord) -> None:
+        assert await RedisKeyring(connection).put_owner(owner, replaces=owner.revision - 1)
+
     async def usage(owner: str) -> list[UsageEntry]:
         return [entry async for entry in usage_of_owner(connection, owner)]
 
     server.flush()
     names = owners()
-    yield lambda: Play(RedisLedger(connection), put_key, usage, next(names))
+    yield lambda: Play(RedisLedger(connection), put_key, put_owner, usage, next(names))
     await connection.aclose()
 
 
@@ -333,6 +346,19 @@ TABLES = {
         learn         | learnt held 0 used 0 available 0
         hold h2 0     | concurrency held 0 used 0 available 0
         left          | requests 1/2 (30000, 0) tokens 30/60 (30000, 0) held 0 used 0 available 0
+    """,
+    "what is said of an owner counts for the next hold": """
+        top_up 100 a  | topped_up 100          held 0 used 0 available 100
+        hold h1 10    | held                   held 10 used 0 available 90
+        tier pro      | changed                held 10 used 0 available 90
+        hold h2 10    | key_stale              held 10 used 0 available 90
+        hold h1 10    | exists                 held 10 used 0 available 90
+        reported h1 5 | ended reported 5       held 0 used 5 available 95
+        learn         | learnt                 held 0 used 5 available 95
+        hold h2 10    | held                   held 10 used 5 available 85
+        tier staff    | changed                held 10 used 5 available 85
+        status disabled | changed              held 10 used 5 available 85
+        hold h3 10    | key_disabled           held 10 used 5 available 85
     """,
     "a month has a limit of its own, and the next one begins by itself": """
         top_up 200 a    | topped_up 200          held 0 used 0 available 200

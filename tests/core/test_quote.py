@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from extproc.core.catalog import Operation
 from extproc.core.chain import Attempt
-from extproc.core.identity import KeyRecord
+from extproc.core.identity import Caller
 from extproc.core.learned import Kind, Learned, Part, start_of
 from extproc.core.ledger import HOLD_MS
 from extproc.core.pricing import (
@@ -36,7 +36,7 @@ from extproc.core.quote import (
 )
 from extproc.core.rate import Draw
 from extproc.dialects import routes
-from tests.core.samples import KEY, MODEL, PRICE, RATES, channel, multipliers, steady
+from tests.core.samples import KEY, MODEL, PRICE, RATES, caller_of, channel, multipliers, steady
 
 NOW_MS = 1_700_000_000_000
 CHEAP = Attempt(channel("a", "gpt"), "main", ONE // 2, "gpt-a")
@@ -55,7 +55,10 @@ attempts = st.builds(
     Attempt, st.integers(0, 9).map(lambda n: channel(f"c{n}", "gpt")), st.just("main"), multipliers, st.just("v")
 )
 chains = st.lists(attempts, min_size=1, max_size=5, unique_by=lambda attempt: attempt.channel.name)
-priced = st.sampled_from([value for value in vars(routes).values() if isinstance(value, Operation) and value.priced])
+_operations = [value for value in vars(routes).values() if isinstance(value, Operation)]
+priced = st.sampled_from([operation for operation in _operations if operation.priced and not operation.task])
+
+CALLER = caller_of(KEY)
 
 
 def quoted(
@@ -63,13 +66,13 @@ def quoted(
     *chain: Attempt,
     operation: Operation = routes.CHAT,
     learned: Learned | None = None,
-    key: KeyRecord = KEY,
+    caller: Caller = CALLER,
 ) -> Quote:
     """The quote for this ask over this chain."""
     terms = terms_of(MODEL, operation, ask.said, NOW_MS)
     assert terms is not None
-    accounts, known = key.accounts("2026-11"), learned or Learned()
-    return make_quote(key, accounts, ask, operation, MODEL, terms, chain, "rev1", NOW_MS, known)
+    accounts, known = caller.key.accounts("2026-11"), learned or Learned()
+    return make_quote(caller, accounts, ask, operation, MODEL, terms, chain, "rev1", NOW_MS, known)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +229,7 @@ def test_what_can_only_be_guessed_is_held_at_its_most() -> None:
     """A recording is held as long as it may be, and the quote keeps how long it is at least."""
     minutes = Terms(replace(FREE, unit=UnitRate(UnitKind.MINUTE, 6_000_000, 60_000)))
     ask, accounts = Ask("gpt", units=1_000, most_units=60_000), KEY.accounts("2026-11")
-    quote = make_quote(KEY, accounts, ask, routes.EMBEDDINGS, MODEL, minutes, [CHEAP], "rev1", NOW_MS, Learned())
+    quote = make_quote(CALLER, accounts, ask, routes.EMBEDDINGS, MODEL, minutes, [CHEAP], "rev1", NOW_MS, Learned())
     assert (quote.hold_nano, quote.units, quote.guessed) == (3_000_000, 1_000, True)
 
 
@@ -245,7 +248,7 @@ def test_the_terms_are_those_of_the_day_and_of_what_was_said() -> None:
 def test_the_owners_discount_is_held_and_charged() -> None:
     """What an owner pays of every price counts for the hold as for the charge."""
     ask = Ask("gpt", output_cap=10)
-    plain, less = quoted(ask, CHEAP), quoted(ask, CHEAP, key=replace(KEY, discount_ppm=ONE // 2))
+    plain, less = quoted(ask, CHEAP), quoted(ask, CHEAP, caller=caller_of(KEY, discount_ppm=ONE // 2))
     assert (less.hold_nano, less.discount_ppm) == (plain.hold_nano // 2, ONE // 2)
 
 

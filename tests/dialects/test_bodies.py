@@ -36,8 +36,9 @@ STREAM = route_at("/v1beta/models/gem:streamGenerateContent")
 EMBED = route_at("/v1beta/models/gem:embedContent")
 BATCH_EMBED = route_at("/v1beta/models/gem:batchEmbedContents")
 COUNT = route_at("/v1beta/models/gem:countTokens")
+PREDICT = route_at("/v1beta/models/gem:predict")
 IN_BODY = [CHAT, RESPONSES, COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK, MESSAGES, COUNT_MESSAGES]
-IN_PATH = [GENERATE, STREAM, EMBED, BATCH_EMBED, COUNT]
+IN_PATH = [GENERATE, STREAM, EMBED, BATCH_EMBED, COUNT, PREDICT]
 
 
 def read(route: Route, body: bytes) -> Body:
@@ -98,6 +99,28 @@ def test_what_a_body_asks_for(route: Route, sent: dict[str, Any], expected: Ask)
     ask = read(route, json.dumps(sent).encode()).ask
     found = (ask.model, ask.stream, ask.output_cap, ask.answers)
     assert found == (expected.model, expected.stream, expected.output_cap, expected.answers)
+
+
+@pytest.mark.parametrize(
+    ("route", "sent", "media"),
+    [
+        (CHAT, {}, False),
+        (CHAT, {"modalities": ["text"]}, False),
+        (CHAT, {"modalities": ["text", "audio"]}, True),
+        (RESPONSES, {"modalities": ["audio"]}, False),
+        (GENERATE, {}, True),
+        (GENERATE, {"generationConfig": {"responseModalities": []}}, True),
+        (GENERATE, {"generationConfig": {"responseModalities": ["TEXT"]}}, False),
+        (STREAM, {"generation_config": {"response_modalities": ["TEXT"]}}, False),
+        (STREAM, {"generationConfig": {"responseModalities": ["TEXT", "IMAGE"]}}, True),
+        (GENERATE, {"generationConfig": {"responseModalities": ["TEXT"], "response_modalities": ["AUDIO"]}}, True),
+        (GENERATE, {"generationConfig": {"responseModalities": "TEXT"}}, True),
+        (PREDICT, {}, True),
+    ],
+)
+def test_an_answer_that_may_be_more_than_text(route: Route, sent: dict[str, Any], media: bool) -> None:
+    """It is held at the price of audio and images, unless the request rules them out."""
+    assert read(route, json.dumps({"model": "m", **sent}).encode()).ask.media is media
 
 
 @pytest.mark.parametrize(
@@ -283,6 +306,7 @@ def test_any_bytes_are_an_ask_or_a_refusal(route: Route, body: bytes) -> None:
 
 
 def test_every_operation_has_a_reader() -> None:
-    """No route leads to a body that nobody can read."""
+    """No route leads to a body that nobody can read; what is asked about a task has none."""
     operations = {value for value in vars(routes).values() if isinstance(value, Operation)}
+    operations -= set(routes.ABOUT_TASKS.values())
     assert {*_READERS, *_FORM_READERS} == operations

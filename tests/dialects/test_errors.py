@@ -32,6 +32,7 @@ OPENAI_CLASSES = {
     400: openai.BadRequestError,
     401: openai.AuthenticationError,
     402: openai.APIStatusError,
+    403: openai.PermissionDeniedError,
     404: openai.NotFoundError,
     429: openai.RateLimitError,
     500: openai.InternalServerError,
@@ -41,6 +42,7 @@ ANTHROPIC_CLASSES = {
     400: anthropic.BadRequestError,
     401: anthropic.AuthenticationError,
     402: anthropic.APIStatusError,
+    403: anthropic.PermissionDeniedError,
     404: anthropic.NotFoundError,
     429: anthropic.RateLimitError,
     500: anthropic.InternalServerError,
@@ -123,6 +125,7 @@ def test_the_shape_does_not_depend_on_the_refusal(dialect: Dialect, refusal: Ref
     ("family", "openai_type", "anthropic_type", "google_status"),
     [
         (Family.AUTHENTICATION, "invalid_request_error", "authentication_error", "UNAUTHENTICATED"),
+        (Family.PERMISSION, "invalid_request_error", "permission_error", "PERMISSION_DENIED"),
         (Family.BILLING, "insufficient_quota", "billing_error", "FAILED_PRECONDITION"),
         (Family.INVALID_REQUEST, "invalid_request_error", "invalid_request_error", "INVALID_ARGUMENT"),
         (Family.NOT_FOUND, "invalid_request_error", "not_found_error", "NOT_FOUND"),

@@ -11,6 +11,7 @@ from extproc.dialects.routes import Route, find_route
 from extproc.errors import INVALID_REQUEST, Refusal
 
 RERANK, IMAGES, SPEECH = "/v1/rerank", "/v1/images/generations", "/v1/audio/speech"
+PREDICT = "/v1beta/models/m:predict"
 AUTO = {"size": "auto", "quality": "auto"}
 
 
@@ -45,6 +46,43 @@ def test_what_is_asked_for_beside_tokens(path: str, sent: dict[str, Any], units:
     assert body.ask.most_units == 0
 
 
+@pytest.mark.parametrize(
+    ("sent", "most_units", "said"),
+    [
+        ({"instances": [{"prompt": "a"}]}, 4, AUTO),
+        ({"instances": [{"prompt": "a"}], "parameters": {"sampleCount": 2, "aspectRatio": "1:1"}}, 2, AUTO),
+        ({"instances": [{}, {}], "parameters": {"sampleCount": 3}}, 6, AUTO),
+        ({"parameters": {"sampleImageSize": "2K"}}, 4, {"size": "2K", "quality": "auto"}),
+        ({"parameters": None}, 4, AUTO),
+    ],
+)
+def test_imagen_draws_no_more_than_it_was_asked_for(
+    sent: dict[str, Any], most_units: int, said: dict[str, str]
+) -> None:
+    """So many are held; how many there are is counted in the answer, for it may filter every one."""
+    body = read(PREDICT, sent)
+    assert isinstance(body, Body)
+    assert (body.ask.model, body.ask.units, body.ask.most_units, body.ask.said) == ("m", 0, most_units, said)
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "stream"),
+    [
+        (IMAGES, {"stream": True, "partial_images": 2}, True),
+        (IMAGES, {"stream": False}, False),
+        (IMAGES, {"stream": None}, False),
+        (SPEECH, {"input": "a", "stream_format": "sse"}, True),
+        (SPEECH, {"input": "a", "stream_format": "audio"}, False),
+        (SPEECH, {"input": "a"}, False),
+    ],
+)
+def test_a_stream(path: str, sent: dict[str, Any], stream: bool) -> None:
+    """Images stream when they are told to; speech does when its sound comes in events."""
+    body = read(path, {"model": "m", **sent})
+    assert isinstance(body, Body)
+    assert body.ask.stream is stream
+
+
 def test_each_image_has_tokens_of_its_own() -> None:
     """Where images are paid for by tokens, so many are held for each."""
     body = read(IMAGES, {"model": "m", "n": 4})
@@ -61,7 +99,13 @@ def test_each_image_has_tokens_of_its_own() -> None:
         *[(IMAGES, {"model": "m", "n": n}, "n") for n in (0, -1, 129, 1.5, "1", True)],
         *[(IMAGES, {"model": "m", "size": size}, "size") for size in (5, "a b", "x" * 33, "-1", "a\n")],
         (IMAGES, {"model": "m", "quality": ["hd"]}, "quality"),
-        (IMAGES, {"model": "m", "stream": True}, "stream"),
+        (IMAGES, {"model": "m", "stream": "true"}, "stream"),
+        *[(PREDICT, {"parameters": {"sampleCount": n}}, "sampleCount") for n in (0, -1, 129)],
+        *[(PREDICT, {"parameters": {"sampleCount": n}}, "parameters") for n in (1.5, "1", True)],
+        (PREDICT, {"parameters": {"sampleImageSize": "a b"}}, "sampleImageSize"),
+        (PREDICT, {"parameters": []}, "parameters"),
+        (PREDICT, {"instances": "a"}, "instances"),
+        (SPEECH, {"model": "m", "input": "a", "stream_format": 5}, "stream_format"),
         (IMAGES, {"prompt": "a"}, "model"),
         (SPEECH, {"model": "m"}, "input"),
         (SPEECH, {"model": "m", "input": ""}, "input"),

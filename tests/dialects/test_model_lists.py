@@ -14,12 +14,13 @@ from openai.types import Model as OpenAIModel
 from pydantic import BaseModel
 
 from extproc.core.catalog import Dialect, Model
-from extproc.core.pricing import FREE, Price, Rates, Terms
+from extproc.core.pricing import FREE, Price, Rates, Terms, UnitKind, UnitPrice, UnitRate
 from extproc.dialects.model_lists import Reader, model_list, single_model
 
 RATES = Rates.of(input=2_000_000_000, output=8_000_000_000, cache_read=500_000_000, cache_write=2_500_000_000)
 WRITER = Model("writer", (Price(Terms(RATES)),), generates=True, max_output_tokens=4_096, context_window=200_000)
 EMBEDDER = Model("org/embedder:v1", (Price(Terms(FREE)),), generates=False, max_output_tokens=0)
+PAINTER = Model("painter", (Price(Terms(FREE), (UnitPrice(UnitRate(UnitKind.IMAGE, 40), {}),)),), False, 0)
 MODELS = pytest.mark.parametrize("models", [[], [WRITER], [EMBEDDER, WRITER]], ids=["none", "one", "two"])
 EACH = pytest.mark.parametrize("model", [WRITER, EMBEDDER], ids=["writer", "embedder"])
 READER = Reader(multiplier_ppm=950_000, now_ms=1_700_000_000_000)
@@ -135,6 +136,7 @@ def test_googles_sdk_reads_it(models: list[Model]) -> None:
     [
         (WRITER, ["generateContent", "streamGenerateContent", "countTokens"]),
         (EMBEDDER, ["embedContent", "batchEmbedContents"]),
+        (PAINTER, ["predict"]),
     ],
 )
 def test_googles_list_tells_what_a_model_can_do(model: Model, actions: list[str]) -> None:

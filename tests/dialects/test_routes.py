@@ -34,6 +34,7 @@ GEMINI_VERBS = [
     ("embedContent", routes.EMBED, False),
     ("batchEmbedContents", routes.BATCH_EMBED, False),
     ("countTokens", routes.COUNT_TOKENS, False),
+    ("predict", routes.PREDICT, False),
 ]
 GEMINI_PREFIXES = [
     ("/v1beta", "v1beta"),
@@ -42,6 +43,8 @@ GEMINI_PREFIXES = [
     ("/gemini/v1beta", "v1beta"),
     ("/gemini/v1", "v1"),
     ("/gemini/v2", "v2"),
+    ("/v1beta1/publishers/google", "v1beta1/publishers/google"),
+    ("/gemini/v1/publishers/google", "v1/publishers/google"),
 ]
 NO_HEADERS: dict[str, str] = {}
 ANTHROPIC = {"anthropic-version": "2023-06-01", "x-api-key": "sk-1"}
@@ -181,7 +184,7 @@ def test_an_unknown_path_is_not_served(method: str, path: str) -> None:
     assert find_route(method, path, NO_HEADERS) is None
 
 
-@pytest.mark.parametrize("verb", ["m", "m:", ":generateContent", "m:GenerateContent", "m:predict", "m:countTokens:"])
+@pytest.mark.parametrize("verb", ["m", "m:", ":generateContent", "m:GenerateContent", "m:rawPredict", "m:countTokens:"])
 def test_an_unknown_verb_is_not_served(verb: str) -> None:
     """Google has more verbs than are priced here, and each is spelled in one way."""
     assert find_route("POST", f"/v1beta/models/{verb}", NO_HEADERS) is None
@@ -282,8 +285,8 @@ def test_operations_have_names_of_their_own() -> None:
 
 
 def test_only_counting_is_free() -> None:
-    """Every operation is priced but the two that count tokens, and what is free produces nothing."""
+    """Every operation is priced but the two that count tokens, one as for a message, and those about tasks."""
     operations = [value for value in vars(routes).values() if isinstance(value, Operation)]
     free = [operation for operation in operations if not operation.priced]
-    assert free == [routes.COUNT_MESSAGE_TOKENS, routes.COUNT_TOKENS]
-    assert not any(operation.output for operation in free)
+    assert set(free) == {routes.COUNT_MESSAGE_TOKENS, routes.COUNT_TOKENS, *routes.ABOUT_TASKS.values()}
+    assert routes.COUNT_MESSAGE_TOKENS.output == routes.MESSAGES.output

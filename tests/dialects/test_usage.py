@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from extproc.core.catalog import Dialect
 from extproc.core.pricing import ONE, Rates, Terms, Tier, UnitKind, UnitRate, Usage, cost_nano
-from extproc.dialects.usage import Told, read_inclusive, read_words
+from extproc.dialects.usage import Told, agree, read_inclusive, read_words
 from tests.core.samples import steady
 
 RATES = Rates.of(
@@ -19,6 +19,7 @@ RATES = Rates.of(
     input_image=10_000_000_000,
     reasoning=9_000_000_000,
     output_audio=64_000_000_000,
+    output_image=30_000_000_000,
 )
 """Nano-USD per million tokens: 2,000 nano a token of input, 500 read from a cache, and so on."""
 
@@ -80,6 +81,54 @@ GOLDEN = [
         530 * 2_000 + 50 * 8_000,
         id="Gemini: what tools were given beside the prompt",
     ),
+    pytest.param(
+        GEMINI,
+        {"input": 1000, "input_audio": 300, "input_image": 200, "output": 150, "output_image": 60, "total": 1150},
+        500 * 2_000 + 300 * 32_000 + 200 * 10_000 + 90 * 8_000 + 60 * 30_000,
+        id="Gemini: audio and images in the prompt, images in the candidates",
+    ),
+    pytest.param(
+        GEMINI,
+        {"input": 1000, "cache_read": 400, "input_audio": 300, "cache_audio": 100, "output": 0, "total": 1000},
+        400 * 500 + 200 * 32_000 + 400 * 2_000,
+        id="Gemini: audio that was cached is charged as cached, the rest as audio",
+    ),
+    pytest.param(
+        GEMINI,
+        {"input": 10, "output": 50, "output_audio": 50, "reasoning": 40, "total": 100},
+        10 * 2_000 + 50 * 64_000 + 40 * 9_000,
+        id="Gemini: speech, and thoughts beside it",
+    ),
+    pytest.param(
+        OPENAI,
+        {"input": 100, "input_audio": 300, "output": 50, "total": 450},
+        100 * 2_000 + 300 * 32_000 + 50 * 8_000,
+        id="audio beside the prompt, as the total tells",
+    ),
+    pytest.param(
+        OPENAI,
+        {"input": 100, "output": 50, "output_audio": 30, "total": 180},
+        100 * 2_000 + 50 * 8_000 + 30 * 64_000,
+        id="audio beside the completion",
+    ),
+    pytest.param(
+        ANTHROPIC,
+        {"input_first": 350, "input": 900, "cache_read": 100, "output": 90},
+        900 * 2_000 + 100 * 500 + 90 * 8_000,
+        id="Anthropic: an input that grew with what its tools found",
+    ),
+    pytest.param(
+        ANTHROPIC,
+        {"input": 10, "output": 90, "reasoning": 60},
+        10 * 2_000 + 30 * 8_000 + 60 * 9_000,
+        id="Anthropic: thinking in the output",
+    ),
+    pytest.param(
+        OPENAI,
+        {"input": 1000, "cache_read": 100, "cache_write": 200, "output": 1, "total": 1001},
+        700 * 2_000 + 100 * 500 + 200 * 2_500 + 8_000,
+        id="OpenRouter: what was cached in the prompt",
+    ),
     pytest.param(OPENAI, {"total": 815}, 815 * 2_000, id="Jina: a total alone"),
     pytest.param(
         OPENAI,
@@ -112,6 +161,7 @@ def test_a_tier_is_reached_by_the_whole_input() -> None:
         (UnitKind.SECOND, {"seconds": 7}, 7_000),
         (UnitKind.SEARCH, {"searches": 3}, 3),
         (UnitKind.IMAGE, {"seconds": 3, "searches": 3}, 0),
+        (UnitKind.IMAGE, {"images": 2}, 2),
         (None, {"seconds": 3}, 0),
         (UnitKind.MINUTE, {"seconds": -1}, 0),
         (UnitKind.MINUTE, {}, 0),
@@ -137,7 +187,11 @@ def test_units_are_what_the_price_is_for(unit: UnitKind | None, numbers: dict[st
             "cache_write_1h is not cache_write",
         ),
         ({"input": 10, "input_audio": 6, "input_image": 5}, "input_audio + input_image above input"),
-        ({"input": 10, "output": 1, "output_audio": 2}, "output_audio above output"),
+        ({"input": 10, "output": 3, "output_audio": 2, "output_image": 2}, "output_audio + output_image above output"),
+        ({"input": 10, "input_audio": 1, "cache_audio": 2}, "cache_audio above input_audio"),
+        ({"input": 10, "cache_read": 1, "cache_image": 2}, "cache_audio + cache_image above cache_read"),
+        ({"input_first": 10, "input": 0, "output": 1}, "input fell"),
+        ({"input_first": 10, "input": 12, "cache_read": 4, "output": 1}, "input fell"),
         ({"input": -5, "output": 1}, "input is negative"),
     ],
 )
@@ -152,9 +206,52 @@ def test_cached_audio_is_both() -> None:
     assert told == Told(Usage.of(100, 100))
 
 
+PLAIN = Usage.of(100, output_tokens=10)
+
+
+@pytest.mark.parametrize(
+    ("counted", "lifted", "chosen", "doubts"),
+    [
+        pytest.param(PLAIN, PLAIN, PLAIN, (), id="the same"),
+        pytest.param(
+            PLAIN,
+            Usage.of(90, output_tokens=10),
+            Usage.of(90, output_tokens=10),
+            ("input_tokens: 100 counted, 90 lifted",),
+        ),
+        pytest.param(PLAIN, Usage.of(110, output_tokens=10), PLAIN, ("input_tokens: 100 counted, 110 lifted",)),
+        pytest.param(
+            PLAIN,
+            Usage.of(100, 40, output_tokens=10),
+            Usage.of(100, 40, output_tokens=10),
+            ("cache_read_tokens: 0 counted, 40 lifted",),
+        ),
+        pytest.param(
+            PLAIN,
+            Usage.of(10, output_tokens=100),
+            PLAIN,
+            ("input_tokens: 100 counted, 10 lifted", "output_tokens: 10 counted, 100 lifted"),
+        ),
+    ],
+)
+def test_of_two_meters_the_cheaper_is_charged(
+    counted: Usage, lifted: Usage, chosen: Usage, doubts: tuple[str, ...]
+) -> None:
+    """Where they differ in anything it is said in what, and neither is trusted to charge more."""
+    assert agree(Told(counted, ("one",)), Told(lifted, ("one",)), Terms(RATES)) == Told(chosen, ("one", *doubts))
+
+
+def test_the_cheaper_one_is_so_at_the_rates_of_its_tier() -> None:
+    """More input can cost less, where a tier makes it so; what counts is the money."""
+    terms = Terms(Rates.of(2_000_000), (Tier(1_000, Rates.of(1_000_000)),))
+    counted, lifted = Usage.of(1_000), Usage.of(1_001)
+    assert agree(Told(counted), Told(lifted), terms).usage == lifted
+
+
 NAMES = [
     *("input", "cache_read", "cache_hit", "cache_miss", "cache_write", "cache_write_1h", "cache_write_5m", "output"),
     *("input_audio", "input_image", "tool_use", "reasoning", "output_audio", "total", "seconds", "searches"),
+    *("images", "input_first", "cache_audio", "cache_image", "output_image"),
 ]
 
 

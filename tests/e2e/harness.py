@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,6 +77,17 @@ class Gateway:
 
         self._redis(make)
         return Customer(name, plaintext, record.key_id)
+
+    def say_of(self, customer: Customer, **said: Any) -> None:
+        """Say this of the owner; it holds from the next request on. `said` are fields of OwnerRecord."""
+
+        async def say(connection: Connection) -> None:
+            keyring = RedisKeyring(connection)
+            before = await keyring.owner(customer.owner)
+            record = replace(before, **said, revision=before.revision + 1)
+            assert await keyring.put_owner(record, replaces=before.revision)
+
+        self._redis(say)
 
     def wallet(self, customer: Customer) -> Balance:
         """The wallet as it is now."""
@@ -196,13 +207,35 @@ def eventually(found: Callable[[], T], what: str, seconds: float = SETTLE_SECOND
 
 @contextlib.contextmanager
 def gateway(
-    config: Path, data: Path, workers: int = 2, environment: Mapping[str, str] | None = None
+    config: Path,
+    data: Path,
+    workers: int = 2,
+    environment: Mapping[str, str] | None = None,
+    metrics: bool = False,
+    beside: "Gateway | None" = None,
 ) -> Iterator[Gateway]:
-    """A gateway with this configuration, stopped at the end; it must then leave no process behind."""
-    settings = make_settings(config, data, None, port=free_port(), demo_port=free_port(), workers=workers)
+    """A gateway with this configuration, stopped at the end; it must then leave no process behind.
+
+    With `metrics` it has ports for them. `beside` another it shares that one's Redis, pepper and vendors.
+    """
+    settings = make_settings(
+        config,
+        data,
+        beside.settings.redis_url if beside else None,
+        port=free_port(),
+        demo_port=beside.settings.demo_port if beside else free_port(),
+        workers=workers,
+        metrics_port=free_port() if metrics else 0,
+        envoy_metrics_port=free_port() if metrics else 0,
+    )
     command = [sys.executable, "-m", "extproc", "up", "--json", "--config", str(config), "--data", str(data)]
     command += ["--port", str(settings.port), "--demo-port", str(settings.demo_port), "--workers", str(workers)]
+    command += ["--metrics-port", str(settings.metrics_port)]
+    command += ["--envoy-metrics-port", str(settings.envoy_metrics_port)]
     data.mkdir(parents=True, exist_ok=True)
+    if beside:
+        command += ["--redis", beside.settings.redis_url, "--no-demo"]
+        (data / "pepper").write_bytes(load_pepper(beside.settings))
     said = data / "up.log"
     with said.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **(environment or {})})

@@ -1,4 +1,7 @@
-"""A vendor for what the simulator does not do: hang up before it answers, answer with nothing or with the prompt."""
+"""A vendor for what the simulator does not do: hang up before it answers, answer with nothing or with the prompt.
+
+The prompt may also be the server-sent events of a stream.
+"""
 
 import json
 import socket
@@ -48,14 +51,16 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(200, b"")
             case "repeat":
                 self._answer(200, _prompt(json.loads(body)).encode())
+            case "events":
+                self._answer(200, _prompt(json.loads(body)).encode(), "text/event-stream")
             case "busy":
                 self._answer(429, b'{"error": {"message": "busy"}}')
             case _:
                 self._answer(200, ANSWER)
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def _answer(self, status: int, body: bytes, kind: str = "application/json") -> None:
         self.send_response(status)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.send_header("x-ratelimit-limit-requests", "99999")
         self.end_headers()

@@ -45,6 +45,12 @@ def gemini_client(url: str, key: str, is_async: bool = False, version: str | Non
     return client.aio if is_async else client
 
 
+def vertex_client(url: str, key: str) -> Client:
+    """Google's client in its other mode, with a key alone."""
+    options = types.HttpOptions(base_url=url, httpx_client=httpx2.Client(verify=False, timeout=60))
+    return genai.Client(vertexai=True, api_key=key, http_options=options)
+
+
 @dataclass(frozen=True)
 class Call:
     """One way to call. `says` are the classes of usage its answer has words for; `text` reads an answer or an event."""

@@ -29,6 +29,7 @@ from extproc.dialects.routes import CHAT
 from extproc.store.connection import Connection
 from extproc.store.redis_ledger import RedisLedger
 from tests.config.repository import commit, new_repository
+from tests.core.samples import caller_of
 from tests.store.redis_server import RedisServer
 
 KEY = KeyRecord("key_1", "ada", "sk-abcdefg", "", "default")
@@ -49,7 +50,7 @@ def charge(server: RedisServer, catalog: Catalog, request_id: str) -> None:
     chain = build_chain(catalog, KEY.groups, "gpt-5-mini", CHAT, random.Random(0))
     accounts, model = KEY.accounts("2026-11"), catalog.models["gpt-5-mini"]
     ask, terms = Ask("gpt-5-mini"), model.price_at(now_ms()).terms
-    quote = make_quote(KEY, accounts, ask, CHAT, model, terms, chain, catalog.revision, now_ms(), Learned())
+    quote = make_quote(caller_of(KEY), accounts, ask, CHAT, model, terms, chain, catalog.revision, now_ms(), Learned())
     report = Report(request_id, 200, True, chain[0].channel.name, Usage.of(1_000, output_tokens=10), True, 0)
     verdict = conclude(quote, report)
     record = msgspec.json.encode(make_record(quote, report, verdict, "trailers")).decode()

@@ -118,7 +118,7 @@ def test_a_new_key_is_shown_once(tollgate: Tollgate, owner: str) -> None:
     """`keys create` prints the key on a line of its own; `keys list` and `accounts show` never print it again."""
     made = tollgate(
         *("keys", "create", "--owner", owner, "--cap", "2.5", "--expires-days", "3"),
-        *("--fallback", "claude-code", "--discount", "0.9"),
+        *("--fallback", "claude-code"),
     )
     key = made.out.splitlines()[0]
 
@@ -135,7 +135,7 @@ def test_a_new_key_is_shown_once(tollgate: Tollgate, owner: str) -> None:
     (record,) = as_json.json
     assert record["prefix"] == key[:10]
     assert (record["group"], record["fallback_groups"]) == ("default", ["claude-code"])
-    assert (record["cap_nano"], record["discount_ppm"], record["status"]) == (2_500_000_000, 900_000, "active")
+    assert (record["cap_nano"], record["status"]) == (2_500_000_000, "active")
     assert "2.50 USD" in listed.out
     assert [account["limit_nano"] for account in tollgate("accounts", "show", owner, "--json").json] == [
         0,
@@ -176,6 +176,44 @@ def test_a_key_may_be_disabled_twice(tollgate: Tollgate, owner: str) -> None:
     assert [s.code for s in said] == [0, 0]
     assert said[0].out == said[1].out
     assert f"of {owner} is disabled" in said[0].out
+
+
+def test_an_owners_tier_decides_which_groups_the_keys_may_have(demo: Gateway, tollgate: Tollgate, known: str) -> None:
+    """A group outside of the tier is refused to a new key, and from a key that has it, from the next request on."""
+    create = ("keys", "create", "--owner", known, "--group", "last-resort", "--json")
+    refused = tollgate(*create)
+    assert refused.code == 1
+    assert f"{known} has the tier default, whose keys may not have the group last-resort" in refused.err
+    assert tollgate("owners", "set", known, "--tier", "pro").out == (
+        f"{known} has the tier pro, pays every price in full and is active.\n"
+    )
+    made = tollgate(*create).json
+    assert status_of(demo, made["key"]) == 402
+    lowered = tollgate("owners", "set", known, "--tier", "default")
+    assert lowered.out.splitlines()[1] == f"Key {made['id']} ({made['prefix']}…) of group last-resort is refused."
+    assert status_of(demo, made["key"]) == 403
+
+
+def test_a_suspended_owners_keys_are_refused_until_the_owner_is_active_again(
+    demo: Gateway, tollgate: Tollgate, known: str
+) -> None:
+    """Every key of theirs, from the next request on; what else is said of the owner stays."""
+    key = tollgate("keys", "create", "--owner", known, "--json").json["key"]
+    assert status_of(demo, key) == 402
+    tollgate("owners", "set", known, "--discount", "0.9")
+    suspended = tollgate("owners", "set", known, "--suspend", "--json").json
+    assert status_of(demo, key) == 403
+    active = tollgate("owners", "set", known, "--activate", "--json").json
+    assert status_of(demo, key) == 402
+    assert (suspended["status"], active["status"]) == ("suspended", "active")
+    assert tollgate("owners", "show", known, "--json").json == [active]
+    assert active == {"owner": known, "tier": "default", "discount_ppm": 900_000, "status": "active", "revision": 3}
+
+
+def test_a_tier_that_is_not_there_is_refused(tollgate: Tollgate, known: str) -> None:
+    """With the nearest that is."""
+    refused = tollgate("owners", "set", known, "--tier", "prp")
+    assert (refused.code, "there is no tier 'prp' (did you mean 'pro'?)" in refused.err) == (1, True)
 
 
 def test_there_may_be_nothing_to_list(tollgate: Tollgate, owner: str) -> None:
@@ -261,8 +299,8 @@ def test_the_example_configuration_is_checked(tollgate: Tollgate) -> None:
     in_words, as_json = tollgate("check", str(CONFIG)), tollgate("check", str(CONFIG), "--json").json
 
     assert in_words.code == 0
-    assert "4 groups" in in_words.out
-    assert (as_json["ok"], as_json["groups"]) == (True, 4)
+    assert "5 groups" in in_words.out
+    assert (as_json["ok"], as_json["groups"]) == (True, 5)
     assert as_json["revision"] in in_words.out
 
 

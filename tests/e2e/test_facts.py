@@ -13,7 +13,7 @@ import pytest
 
 from extproc import envoy_admin, names
 from extproc.binaries import envoy_binary
-from extproc.compiler.bootstrap import LISTEN, PORT
+from extproc.compiler.bootstrap import LISTEN, METRICS_ADDRESS, PORT, metrics_address
 from extproc.compiler.install import BOOTSTRAP_SOURCE, CLUSTERS, install, run_files, write_run_folder
 from extproc.config.load import load
 from extproc.core.catalog import Catalog, Channel, Dialect
@@ -155,7 +155,8 @@ def test_e_a_bad_cluster_file_changes_nothing(chains: Gateway, odd_vendor: OddVe
     run = chains.settings.run
     catalog = load(CHAINS, {**chains.settings.environment(), **environment(odd_vendor)}).catalog
     fewer = {name: channel for name, channel in catalog.channels.items() if name != "c"}
-    values = {LISTEN: chains.settings.listen, PORT: str(chains.settings.port)}
+    metrics = metrics_address(chains.settings.metrics_listen, chains.settings.envoy_metrics_port)
+    values = {LISTEN: chains.settings.listen, PORT: str(chains.settings.port), METRICS_ADDRESS: metrics}
     less = Catalog.of("faulty", fewer, catalog.models, catalog.groups)
     files = run_files(BOOTSTRAP_SOURCE.read_text(), values, less, chains.settings.workers)
     files[CLUSTERS] = files[CLUSTERS].replace('"address": "127.0.0.1"', '"address": "not.an.address"', 1)
@@ -182,6 +183,7 @@ def test_f_a_missing_credential_is_reported_at_start_up(tmp_path: Path, odd_vend
     given = environment(odd_vendor) | {"PATH": "/usr/bin:/bin"}
     del given[variable("claude-b")]
     command = [sys.executable, "-m", "extproc", "up", "--config", str(CHAINS), "--data", str(tmp_path)]
+    command += ["--metrics-port", "0", "--envoy-metrics-port", "0"]
     command += ["--port", str(free_port()), "--demo-port", str(free_port())]
     done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=60, check=False)
     said = (done.stdout + done.stderr).strip().splitlines()

@@ -1,15 +1,17 @@
 """Operations beside text through the official SDK: what each is charged, to the nano; and what is refused."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import httpx2
 import openai
 import pytest
 
 from tests.e2e.bills import scripted
 from tests.e2e.harness import HTTP, Customer, Gateway, gateway
-from tests.e2e.sdks import openai_client
+from tests.e2e.sdks import openai_client, vertex_client
 
 CHANNELS = """
 channels:
@@ -18,9 +20,14 @@ channels:
     base_url: http://127.0.0.1:${TOLLGATE_DEMO_PORT}/a/v1
     models:
       {davinci: vendor-davinci, moderate: , judge: , judge-search: , judge-call: , dall: vendor/dall, draw: ,
-       speak: vendor-speak, whisper: vendor/whisper-1, whisper-seconds: , scribe: vendor-scribe-with-a-longer-name}
+       speak: vendor-speak, speak-tokens: , whisper: vendor/whisper-1, whisper-seconds: ,
+       scribe: vendor-scribe-with-a-longer-name}
+  g:
+    dialect: gemini
+    base_url: http://127.0.0.1:${TOLLGATE_DEMO_PORT}/g
+    models: {imagine: vendor-imagen}
 """
-GROUPS = "groups: {default: {multiplier: 0.5, channels: [{channel: a}]}}"
+GROUPS = "groups: {default: {multiplier: 0.5, channels: [{channel: a}, {channel: g}]}}"
 MODELS = """
 models:
   davinci: {price: {input: 2.00, output: 8.00}, max_output_tokens: 100}
@@ -39,6 +46,8 @@ models:
   whisper-seconds: {price: {per_second: [{price: 0.0001}]}}
   scribe: {price: {input: 2.50, input_audio: 6.00, output: 10.00}, max_output_tokens: 2000}
   speak: {price: {per_million_characters: 15.00}}
+  speak-tokens: {price: {input: 0.60, output: 1.00, output_audio: 12.00}, max_output_tokens: 2000}
+  imagine: {price: {per_image: [{size: 2K, price: 0.06}, {price: 0.04}]}}
 """
 
 
@@ -111,6 +120,42 @@ def edit(client: Any) -> Any:
     assert len(client.images.edit(model="draw", image=sources, prompt=prompt, n=2).data) == 2
 
 
+def draw_stream(verb: str, model: str, **usage: Any) -> Work:
+    """An image of which two sketches come first."""
+
+    def work(client: Any) -> Any:
+        image = [("a.png", b"a" * 1_000)] if verb == "edit" else None
+        prompt = scripted(chunks=2, usage=usage, no_usage=not usage)
+        sent = {"image": image} if image else {}
+        stream = getattr(client.images, verb)(model=model, prompt=prompt, stream=True, partial_images=2, **sent)
+        kind = "image_edit" if image else "image_generation"
+        assert [event.type for event in stream] == [f"{kind}.partial_image"] * 2 + [f"{kind}.completed"]
+
+    return work
+
+
+def write_down_stream(client: Any) -> Any:
+    """A recording whose words come one by one."""
+    prompt = scripted(chunks=2, usage={"input": 700, "audio": 600, "output": 20})
+    stream = client.audio.transcriptions.create(model="scribe", file=RECORDING, prompt=prompt, stream=True)
+    assert "".join(event.delta for event in stream if event.type == "transcript.text.delta") == "w0 w1"
+
+
+def speak_stream(model: str) -> Work:
+    """Speech in events."""
+
+    def work(client: Any) -> Any:
+        text = scripted(chunks=3, usage={"input": 11, "output": 400})
+        api = client.audio.speech.with_streaming_response
+        with api.create(model=model, voice="alloy", input=text, stream_format="sse") as answer:
+            assert answer.read().count(b"event: speech.audio.delta") == 3
+
+    return work
+
+
+SPOKEN = len(scripted(chunks=3, usage={"input": 11, "output": 400}))
+
+
 def rank(model: str, documents: int = 2, **script: Any) -> Work:
     """A ranking, for which the SDK has no method of its own."""
 
@@ -151,6 +196,24 @@ def rank(model: str, documents: int = 2, **script: Any) -> Work:
         pytest.param("transcriptions", write_down("scribe"), 100 * 2_500 + 600 * 6_000 + 20 * 10_000, id="by tokens"),
         pytest.param("translations", write_down("whisper", 90, "translations"), 9_000_000, id="a translation"),
         pytest.param("speech", speak, 11 * 15_000, id="speech by characters"),
+        pytest.param("images", draw_stream("generate", "dall"), 40_000_000, id="an image, streamed"),
+        pytest.param(
+            "images",
+            draw_stream("generate", "draw", input=100, image=70, output=400),
+            30 * 5_000 + 70 * 10_000 + 400 * 40_000,
+            id="an image by tokens, streamed",
+        ),
+        pytest.param(
+            "image_edits",
+            draw_stream("edit", "draw", input=100, image=70, output=400, output_image=390),
+            30 * 5_000 + 70 * 10_000 + 400 * 40_000,
+            id="an image of an image, streamed",
+        ),
+        pytest.param(
+            "transcriptions", write_down_stream, 100 * 2_500 + 600 * 6_000 + 20 * 10_000, id="a transcript, streamed"
+        ),
+        pytest.param("speech", speak_stream("speak"), SPOKEN * 15_000, id="speech by characters, streamed"),
+        pytest.param("speech", speak_stream("speak-tokens"), 11 * 600 + 400 * 12_000, id="speech by tokens, streamed"),
     ],
 )
 def test_what_a_call_is_charged(media: Gateway, operation: str, work: Work, nano: int) -> None:
@@ -161,6 +224,58 @@ def test_what_a_call_is_charged(media: Gateway, operation: str, work: Work, nano
     assert (record["operation"], record["state"]) == (f"openai.{operation}", "REPORTED")
     assert record["charged_nano"] == nano // 2
     assert record["doubts"] == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "filtered", "state", "nano"),
+    [
+        ({"sampleCount": 3}, 0, "REPORTED", 120_000_000),
+        ({}, 0, "REPORTED", 160_000_000),
+        ({"sampleImageSize": "2K"}, 0, "REPORTED", 240_000_000),
+        ({}, 3, "REPORTED", 40_000_000),
+        ({}, 4, "ESTIMATED", 0),
+    ],
+)
+def test_what_imagen_draws_is_charged_by_the_image(
+    media: Gateway, parameters: dict[str, Any], filtered: int, state: str, nano: int
+) -> None:
+    """As many as were drawn, at the price of their size; the vendor sees its own name for the model."""
+    customer = media.customer(usd="5")
+    media.forget_received()
+    prompt = scripted("a cat", body_bytes=100_000, usage={"filtered": filtered})
+    body = {"instances": [{"prompt": prompt}], "parameters": parameters}
+    url, headers = f"{media.url}/v1beta/models/imagine:predict", {"x-goog-api-key": customer.key}
+    answer = HTTP.post(url, json=body, headers=headers)
+    assert len(answer.json()["predictions"]) == parameters.get("sampleCount", 4)
+    assert "x-tollgate-cost" not in answer.headers
+    (record,) = media.settled(customer, records=1)
+    assert (record["operation"], record["state"], record["doubts"]) == ("gemini.predict", state, [])
+    assert record["charged_nano"] == nano // 2
+    assert [each["path"] for each in media.received()] == ["/g/v1beta/models/vendor-imagen:predict"]
+
+
+@pytest.mark.filterwarnings("ignore:The generate_images method")
+def test_googles_sdk_draws(media: Gateway) -> None:
+    """`generate_images` as the SDK has it since it is for Vertex alone, whose paths are others."""
+    customer = media.customer(usd="5")
+    client = vertex_client(media.url, customer.key)
+    images = client.models.generate_images(model="imagine", prompt="a cat", config={"number_of_images": 2})
+    assert len(images.generated_images) == 2
+    (record,) = media.settled(customer, records=1)
+    assert (record["model"], record["charged_nano"]) == ("imagine", 40_000_000)
+
+
+@pytest.mark.parametrize(("cut_after", "state"), [(1, "PARTIAL"), (None, "REPORTED")])
+def test_an_image_whose_stream_was_cut(media: Gateway, cut_after: int | None, state: str) -> None:
+    """Nobody has counted it before its end, and no more is charged than can be known; never more than was held."""
+    customer = media.customer(usd="5")
+    prompt = scripted(chunks=2, usage={"input": 100, "output": 400}, reset_after=cut_after)
+    images = openai_client(media.url, customer.key).images
+    with contextlib.suppress(openai.APIError, httpx2.TransportError):
+        list(images.generate(model="draw", prompt=prompt, stream=True, partial_images=2))
+    (record,) = media.settled(customer, records=1)
+    assert (record["state"], record["usage"]["output_image_tokens"]) == (state, 0 if cut_after else 400)
+    assert record["charged_nano"] <= record["hold_nano"]
 
 
 def test_a_transcript_that_nobody_counted_is_a_guess(media: Gateway) -> None:
@@ -194,7 +309,7 @@ def test_a_form_reaches_the_vendor_as_it_is(media: Gateway) -> None:
     ("path", "sent", "status", "param"),
     [
         ("audio/transcriptions", {"model": ""}, 400, "model"),
-        ("audio/transcriptions", {"model": "whisper", "stream": "true"}, 400, "stream"),
+        ("audio/transcriptions", {"model": "whisper", "stream": "yes"}, 400, "stream"),
         ("audio/transcriptions", {"model": ["whisper", "scribe"]}, 400, "model"),
         ("audio/translations", {"model": "nowhere"}, 404, "model"),
         ("audio/translations", {"model": "dall"}, 400, None),

@@ -8,9 +8,15 @@ import pytest
 from tests.e2e.harness import HTTP, Customer, Gateway
 from tests.e2e.sdks import Client, anthropic_client, gemini_client, openai_client
 
-OPENAI = ["dall-e-3", "fast", "gpt-5", "gpt-5-mini", "gpt-5-nano", "text-embedding-3-small", "tts-1"]
+OPENAI = ["dall-e-3", "fast", "gpt-5", "gpt-5-mini", "gpt-5-nano", "text-embedding-3-small", "tts-1", "whisper-1"]
 ANTHROPIC = ["claude-haiku-4-5", "claude-opus-4-5", "claude-sonnet-4-5"]
-GEMINI = ["gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-2.5-pro", "gemini-embedding-001"]
+GEMINI = [
+    "gemini-2.5-flash",
+    "gemini-2.5-flash-image",
+    "gemini-2.5-flash-lite",
+    "gemini-2.5-pro",
+    "gemini-embedding-001",
+]
 
 LISTS = [
     pytest.param(openai_client, "", OPENAI, id="openai"),
@@ -89,6 +95,8 @@ def called(client: Client, model: str) -> None:
         client.images.generate(model=model, prompt="Hello")
     elif model == "tts-1":
         client.audio.speech.create(model=model, voice="alloy", input="Hello")
+    elif model == "whisper-1":
+        client.audio.transcriptions.create(model=model, file=("a.mp3", b"ID3 sound"))
     elif hasattr(client, "chat"):
         client.chat.completions.create(model=model, messages=messages)
     elif hasattr(client, "messages"):

@@ -288,16 +288,22 @@ def test_a_broken_edit_changes_nothing_and_is_told(edited: Edited) -> None:
     assert edited.status()[1]["live"]["problems"] == []
 
 
+def unhealthy(edited: Edited) -> list[str]:
+    """The workers that Envoy does not find healthy."""
+    return [str(worker["name"]) for worker in edited.status()[1]["workers"] if not worker["healthy"]]
+
+
 def test_status_tells_what_hangs(edited: Edited) -> None:
-    """A worker that hangs is found unhealthy, and a Redis that hangs does not answer; when they go on all is well."""
+    """A worker that hangs does not answer, nor is it healthy for Envoy, and neither does Redis; later all is well."""
     gateway = edited.gateway
     stopped = [gateway.pids("extproc.app")[0], *gateway.pids("redis-server")]
     (name,) = [worker["name"] for worker in edited.status()[1]["workers"] if worker["pid"] in stopped]
-    hung = [f"Envoy does not find {name} healthy.", "Redis does not answer: Redis did not answer within 2.0 s."]
+    hung = [f"{name} runs, but does not answer.", "Redis does not answer: Redis did not answer within 2.0 s."]
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     try:
         eventually(lambda: (1, hung) == ((said := edited.status())[0], said[1]["wrong"]), "both to be noticed", 60)
+        eventually(lambda: unhealthy(edited) == [name], "Envoy to notice", 60)
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
@@ -329,3 +335,23 @@ def test_a_model_that_goes_is_not_found_and_nothing_else_fails(edited: Edited) -
     assert statuses <= {200, 404}
     assert status() == 404
     assert {each for each, _, _ in load.answers} == {200}
+
+
+def test_a_key_in_a_file_that_is_replaced_is_live_without_a_reload(edited: Edited, tmp_path: Path) -> None:
+    """Envoy watches the file of a vendor's key: its next version is sent with the next request, and none fails."""
+    key, customer = tmp_path / "vendor.key", edited.gateway.customer()
+    key.write_text("first-secret\n")
+
+    def name_the_file(content: Yaml) -> None:
+        content["channels"]["a"]["credential"] = f"file:{key}"
+
+    def sent() -> str:
+        edited.gateway.forget_received()
+        assert call(edited.gateway, customer, "chat").status_code == 200
+        return str(edited.gateway.received()[-1]["headers"]["authorization"])
+
+    edited.edit(name_the_file)
+    assert sent() == "Bearer first-secret"
+    (tmp_path / "next").write_text("second-secret\n")
+    (tmp_path / "next").rename(key)
+    eventually(lambda: sent() == "Bearer second-secret", "the next key")

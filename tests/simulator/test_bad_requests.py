@@ -21,6 +21,7 @@ _PATHS = {
     "/a/v1beta/models/m:embedContent": "gemini",
     "/a/v1beta/models/m:batchEmbedContents": "gemini",
     "/a/v1beta/models/m:countTokens": "gemini",
+    "/a/v1beta/models/m:predict": "gemini",
 }
 _BODIES: dict[str, bytes] = {
     "empty": b"",
@@ -61,6 +62,7 @@ async def test_malformed(client: "Client", sim: Simulator, path: str, body: byte
         ("/v1/embeddings", {"model": "m", "input": "a", "encoding_format": "hex"}, "encoding_format"),
         ("/v1beta/models/m:countTokens", {}, "contents"),
         ("/v1beta/models/m:batchEmbedContents", {"requests": []}, "request"),
+        ("/v1beta/models/m:predict", {"instances": []}, "instances"),
         ("/v1/responses", {"model": "m", "input": '[[sim {"chunk": 1}]]'}, "chunk"),
         ("/v1/responses", {"model": "m", "input": '[[sim {"usage": {"cached": 9}}]]'}, "contradicts"),
         ("/sim-chunk=1/v1/responses", {"model": "m", "input": "a"}, "chunk"),

@@ -86,6 +86,35 @@ async def test_zeros_are_left_out(client: genai.Client) -> None:
     assert _numbers(answer) == (2, None, 5, None, 7)
 
 
+async def test_modalities(client: genai.Client) -> None:
+    """Each number is told by what it is of, the answer's at its end; kinds that are zero are left out."""
+    said = {"input": 20, "audio": 5, "image": 4, "cached": 6, "cached_audio": 6, "output": 9, "output_image": 7}
+    prompt = "say it [[sim " + json.dumps({"chunks": 2, "usage": said}) + "]]"
+    stream = await client.aio.models.generate_content_stream(model="g", contents=prompt)
+    usages = [chunk.usage_metadata async for chunk in stream]
+    lists = [
+        [
+            {str(each.modality and each.modality.value): each.token_count for each in details or ()}
+            for details in (usage.prompt_tokens_details, usage.cache_tokens_details, usage.candidates_tokens_details)
+        ]
+        for usage in usages
+        if usage
+    ]
+    prompted = {"TEXT": 11, "AUDIO": 5, "IMAGE": 4}
+    assert lists == [[prompted, {"AUDIO": 6}, {}]] * 2 + [[prompted, {"AUDIO": 6}, {"TEXT": 2, "IMAGE": 7}]]
+
+
+@pytest.mark.filterwarnings("ignore:The generate_images method")
+async def test_images(sim: Simulator) -> None:
+    """Imagen draws as many as were asked for; only in Vertex mode has the SDK a method for it. It counts no tokens."""
+    options = types.HttpOptions(base_url=f"{sim.url}/g")
+    client = genai.Client(vertexai=True, api_key="k", http_options=options)
+    answer = await client.aio.models.generate_images(model="i", prompt="a cat", config={"number_of_images": 3})
+    assert len(answer.generated_images or ()) == 3
+    assert sim.received[0].usage == Usage()
+    assert not sim.received[0].said_usage
+
+
 async def test_embeddings(client: genai.Client) -> None:
     """Each content has a vector of the dimensions asked for; the words of all are the usage."""
     answer = await client.aio.models.embed_content(

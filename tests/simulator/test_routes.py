@@ -21,6 +21,8 @@ from extproc.simulator import routes
         ("POST", "/v1beta/models/m%3AembedContent", "", "gemini", True),
         ("POST", "/v1beta/models/m:batchEmbedContents", "", "gemini", True),
         ("POST", "/v1beta/tunedModels/m:countTokens", "", "gemini", True),
+        ("POST", "/g/v1beta/models/m:predict", "g", "gemini", True),
+        ("POST", "/g/v1beta1/publishers/google/models/m:predict", "g", "gemini", True),
         ("POST", "/g/v1beta/models/m:unknownMethod", "g", "gemini", False),
         ("GET", "/g/v1beta/models/m:generateContent", "g", "openai", False),
         ("GET", "/a/v1/chat/completions", "a", "openai", False),

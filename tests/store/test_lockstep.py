@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from extproc.core.identity import KeyRecord, KeyStatus
+from extproc.core.identity import KeyRecord, KeyStatus, OwnerRecord
 from extproc.core.ledger import (
     KEEP_MS,
     UNLIMITED,
@@ -73,6 +73,7 @@ class Lockstep(RuleBasedStateMachine):
         self.live: dict[str, Hold] = {}
         self.charged: dict[str, tuple[tuple[Account, ...], int]] = {}
         self.keys: dict[str, KeyRecord] = {}
+        self.said = {owner: OwnerRecord(owner) for owner in OWNERS}
         self.drawn_on: dict[str, tuple[Account, ...]] = {}
         for number, (owner, key_id) in enumerate(KEYS):
             team, member = ("red", ("bob", "")[number % 4 // 2]) if number % 2 else ("", "")
@@ -112,6 +113,14 @@ class Lockstep(RuleBasedStateMachine):
         before = self.keys[key[1]]
         self.store(replace(before, **terms, revision=before.revision + 1))
 
+    @rule(owner=st.sampled_from(OWNERS))
+    def change_owner(self, owner: str) -> None:
+        """An operator says something of an owner."""
+        said = replace(self.said[owner], revision=self.said[owner].revision + 1)
+        self.memory.put_owner(said)
+        assert self.run(self.keyring.put_owner(said, replaces=said.revision - 1))
+        self.said[owner] = said
+
     @rule(key=st.sampled_from(KEYS), limit_nano=st.sampled_from([UNLIMITED, 0, 30, 60]))
     def set_quota(self, key: tuple[str, str], limit_nano: int) -> None:
         """An operator sets what a team, or a member of one, may spend."""
@@ -147,15 +156,22 @@ class Lockstep(RuleBasedStateMachine):
         place=st.sampled_from(HOLDS),
         amount_nano=AMOUNTS,
         revisions_behind=st.sampled_from([0] * 7 + [1]),
+        said_behind=st.sampled_from([0] * 7 + [1]),
         requests=DRAWS,
         tokens=DRAWS,
     )
     def hold(
-        self, place: tuple[str, str, str], amount_nano: int, revisions_behind: int, requests: Draw, tokens: Draw
+        self,
+        place: tuple[str, str, str],
+        amount_nano: int,
+        revisions_behind: int,
+        said_behind: int,
+        requests: Draw,
+        tokens: Draw,
     ) -> None:
         """A request is admitted or refused."""
         owner, key_id, hold_id = place
-        key = self.keys[key_id]
+        key, said = self.keys[key_id], self.said[owner]
         hold = Hold(
             hold_id,
             owner,
@@ -166,6 +182,7 @@ class Lockstep(RuleBasedStateMachine):
             self.now_ms,
             self.now_ms + LIFE_MS,
             f'{{"hold": "{hold_id}"}}',
+            owner_revision=said.revision - said_behind,
             month_limit_nano=key.month_limit_nano or UNLIMITED,
             max_live=key.max_live,
             requests=requests,

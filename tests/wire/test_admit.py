@@ -12,16 +12,18 @@ from google.protobuf.json_format import MessageToDict
 
 from extproc.core import identity
 from extproc.core.catalog import Catalog, Member
-from extproc.core.identity import KeyRecord, KeyStatus
+from extproc.core.identity import Caller, KeyRecord, KeyStatus, OwnerRecord, OwnerStatus
 from extproc.core.learned import Learned
-from extproc.core.ledger import ENTERED, Account, AccountKind, Hold, HoldResult, Outcome
+from extproc.core.ledger import ENTERED, Account, AccountKind, Hold, HoldResult, Outcome, State
 from extproc.core.memory_ledger import MemoryLedger
 from extproc.core.money import Currency
+from extproc.core.task import Task
+from extproc.dialects import routes
 from extproc.errors import LedgerUnavailable
 from extproc.wire.admit import _REFUSALS, Admission
 from extproc.wire.pb.core_pb2 import HeaderMap, HeaderValue
 from extproc.wire.pb.ext_proc_pb2 import HttpBody, HttpHeaders, ProcessingRequest, ProcessingResponse
-from tests.core.samples import KEY, MODEL, channel, group
+from tests.core.samples import KEY, MODEL, caller_of, channel, group, quote
 
 PLAINTEXT = "sk-0123456789abcdefghij"
 PEPPER = b"pepper"
@@ -38,12 +40,17 @@ class Keys:
 
     cached: KeyRecord | None
     fresh: KeyRecord | None
+    said: Mapping[str, Any] = field(default_factory=dict)
+    said_now: Mapping[str, Any] | None = None
 
-    async def find(self, digest: str) -> KeyRecord | None:
-        return self.cached if digest == identity.digest(PEPPER, PLAINTEXT) else None
+    async def find(self, digest: str) -> Caller | None:
+        return self._caller(self.cached, self.said, digest)
 
-    async def find_fresh(self, digest: str) -> KeyRecord | None:
-        return self.fresh if digest == identity.digest(PEPPER, PLAINTEXT) else None
+    async def find_fresh(self, digest: str) -> Caller | None:
+        return self._caller(self.fresh, self.said if self.said_now is None else self.said_now, digest)
+
+    def _caller(self, key: KeyRecord | None, said: Mapping[str, Any], digest: str) -> Caller | None:
+        return caller_of(key, **said) if key and digest == identity.digest(PEPPER, PLAINTEXT) else None
 
 
 class LedgerAway(MemoryLedger):
@@ -59,6 +66,19 @@ class LedgerBroken(MemoryLedger):
     async def hold(self, hold: Hold) -> HoldResult:
         await super().hold(hold)
         raise RuntimeError(f"something about {hold.record}")
+
+
+@dataclass
+class Tasks:
+    """Those that there are."""
+
+    known: list[Task] = field(default_factory=list)
+
+    async def add(self, task: Task) -> bool:
+        raise NotImplementedError(task)
+
+    async def find(self, owner: str, task_id: str) -> Task | None:
+        return next((task for task in self.known if (task.owner, task.task_id) == (owner, task_id)), None)
 
 
 @dataclass
@@ -103,12 +123,14 @@ async def admit(
     body: bytes | None = BODY,
     catalog: Catalog = CATALOG,
     currency: Currency | None = None,
+    tasks: Tasks | None = None,
 ) -> list[ProcessingResponse]:
     """What admit answers to these headers and this body."""
     draw = random.Random(1)
-    admission = Admission(lambda: catalog, keys, ledger, PEPPER, lambda: 1_000, draw, UTC, Learned(), currency)
+    known = tasks or Tasks()
+    admission = Admission(lambda: catalog, keys, ledger, PEPPER, lambda: 1_000, draw, UTC, Learned(), known, currency)
     stream = Stream([] if body is None else [ProcessingRequest(request_body=HttpBody(body=body, end_of_stream=True))])
-    await admission.serve(headers(head), stream)  # type: ignore[arg-type]
+    await admission.serve(headers(head, ends=body is None and head[":method"] != "POST"), stream)  # type: ignore[arg-type]
     return stream.written
 
 
@@ -158,6 +180,41 @@ async def test_a_stale_cache_decides_nothing(cached: KeyRecord, fresh: KeyRecord
         return
     assert refusal(responses)[0] == status
     assert (await ledger.balance(KEY.owner, WALLET)).held_nano == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"status": OwnerStatus.SUSPENDED}, "owner_suspended"),
+        ({"tier": "default"}, "group_not_allowed"),
+        ({"tier": "lowered"}, None),
+    ],
+    ids=["suspended", "a tier without the key's group", "a tier without its fallback group"],
+)
+async def test_what_is_said_of_an_owner_decides(said: dict[str, Any], reason: str | None) -> None:
+    """403 at the headers, before a body is read; a fallback group that the tier does not have is in no chain."""
+    ledger = await funded(MemoryLedger())
+    ledger.put_owner(OwnerRecord(KEY.owner, **said, revision=3))
+    spare = group("spare", Member(channel("b", "gpt"), 0, 1))
+    tiers = {"default": frozenset(["spare"]), "lowered": frozenset(["main"])}
+    catalog = Catalog.of("r1", CATALOG.channels, CATALOG.models, {**CATALOG.groups, "spare": spare}, tiers)
+    responses = await admit(ledger, Keys(KEY, KEY, {**said, "revision": 3}), catalog=catalog)
+    if reason:
+        assert (len(responses), refusal(responses)) == (1, (403, "permission_denied", f"tollgate_{reason}"))
+        return
+    quote = MessageToDict(responses[-1].dynamic_metadata)["tollgate"]["quote"]
+    assert ('"a"' in str(quote), '"b"' in str(quote)) == (True, False)
+
+
+async def test_an_owner_as_they_were_is_asked_for_again() -> None:
+    """A worker that knows the owner's discount as it was is told by the ledger, and holds at what it is now."""
+    ledger = await funded(MemoryLedger())
+    ledger.put_owner(OwnerRecord(KEY.owner, discount_ppm=500_000, revision=1))
+    await admit(ledger, Keys(KEY, KEY), head={**POST, "x-request-id": "r-0"})
+    assert (await ledger.balance(KEY.owner, WALLET)).held_nano == 0
+    await admit(ledger, Keys(KEY, KEY, said_now={"discount_ppm": 500_000, "revision": 1}))
+    held = (await ledger.balance(KEY.owner, WALLET)).held_nano
+    assert held == (-(-len(BODY) // 3) * 2_500 + 10 * 8_000) // 2
 
 
 @pytest.mark.parametrize(
@@ -265,3 +322,84 @@ def test_every_outcome_of_a_hold_has_an_answer() -> None:
     ends = {Outcome.ENDED, Outcome.UNCHANGED, Outcome.DISAGREES, Outcome.TOO_LATE}
     entries = {*ENTERED.values(), Outcome.REPEATED, Outcome.OVER_MAXIMUM, Outcome.BELOW_ZERO}
     assert answered | ends | entries == set(Outcome)
+
+
+TASK = Task("video_1", "r-0", "a", replace(quote(routes.VIDEOS, stream=False), task=True), 8_000)
+ASK = {**POST, ":method": "GET", ":path": "/v1/videos/video_1?key=sk-x&a=1"}
+
+
+async def ask(
+    keys: Keys, ledger: MemoryLedger, catalog: Catalog = CATALOG, request_id: str = "r-1", path: str = ASK[":path"]
+) -> list[ProcessingResponse]:
+    """What admit answers to a question about the task."""
+    return await admit(
+        ledger, keys, {**ASK, ":path": path, "x-request-id": request_id}, None, catalog, tasks=Tasks([TASK])
+    )
+
+
+async def test_a_question_about_a_task_is_answered_at_its_headers() -> None:
+    """It goes to the one channel that made the task, and takes a hold of nothing from a key with an empty wallet."""
+    ledger = MemoryLedger()
+    ledger.put_key(KEY)
+    (answer,) = await ask(Keys(KEY, KEY), ledger)
+    assert answer.WhichOneof("response") == "request_headers"
+    ours = MessageToDict(answer.dynamic_metadata)["tollgate"]
+    assert ours["paths"] == {"a": "/v1/videos/video_1?a=1"}
+    assert set(json.loads(ours["quote"])["lines"]) == {"a"}
+    assert json.loads(ours["task"])["hold_id"] == "r-0"
+    assert await ledger.state(KEY.owner, "r-1") is State.HELD
+    assert (await ledger.balance(KEY.owner, WALLET)).held_nano == 0
+
+
+GONE = (503, "service_unavailable", "tollgate_task_channel_gone")
+
+
+@pytest.mark.parametrize(
+    ("path", "catalog", "answer"),
+    [
+        ("/v1/videos/video_2", CATALOG, (404, "not_found", "tollgate_not_found")),
+        ("/v1/videos", CATALOG, (404, "not_found", "tollgate_not_found")),
+        (
+            "/v1/videos/video_1",
+            Catalog.of("r2", {}, {}, {}),
+            (503, "service_unavailable", "tollgate_task_channel_gone"),
+        ),
+    ],
+)
+async def test_a_question_that_nobody_can_answer(path: str, catalog: Catalog, answer: tuple[int, str, str]) -> None:
+    """There is no such task, no list of them, or no channel any more; nothing is held."""
+    ledger = await funded(MemoryLedger())
+    assert refusal(await ask(Keys(KEY, KEY), ledger, catalog, path=path)) == answer
+    assert await ledger.state(KEY.owner, "r-1") is State.ABSENT
+
+
+async def test_a_question_of_another_team() -> None:
+    """To a key of the same owner that is not of the task's team, the task is not there."""
+    key = replace(KEY, team="red")
+    ledger = await funded(MemoryLedger(), key)
+    assert refusal(await ask(Keys(key, key), ledger))[0] == 404
+
+
+async def test_a_question_of_a_key_that_has_changed() -> None:
+    """A cached key is checked by the hold, and read again: one that was disabled meanwhile is refused."""
+    ledger = await funded(MemoryLedger(), replace(KEY, revision=2))
+    (answer,) = await ask(Keys(KEY, replace(KEY, revision=2)), ledger)
+    assert answer.HasField("request_headers")
+    disabled = replace(KEY, status=KeyStatus.DISABLED, revision=3)
+    ledger.put_key(disabled)
+    assert refusal(await ask(Keys(KEY, disabled), ledger, request_id="r-2"))[0] == 401
+
+
+async def test_questions_are_counted_beside_tasks() -> None:
+    """As many again as a key may have requests under way, so that a key full of tasks can ask for them."""
+    key = replace(KEY, max_live=1)
+    ledger = await funded(MemoryLedger(), key)
+    answers = [await ask(Keys(key, key), ledger, request_id=f"r-{number}") for number in range(3)]
+    assert [answer[0].WhichOneof("response") for answer in answers[:2]] == ["request_headers"] * 2
+    assert refusal(answers[2])[:2] == (429, "rate_limit_exceeded")
+
+
+async def test_a_question_with_a_body_is_refused() -> None:
+    """Nobody would look at it."""
+    ledger = await funded(MemoryLedger())
+    assert refusal(await admit(ledger, Keys(KEY, KEY), ASK, b"{}", tasks=Tasks([TASK])))[0] == 400

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from extproc import names
 from extproc.core.catalog import Dialect
-from extproc.core.ending import Report, conclude
+from extproc.core.ending import Progress, Report, conclude
 from extproc.core.ledger import HOLD_MS
 from extproc.core.pricing import FREE, UnitKind, UnitRate, Usage
 from extproc.core.quote import Quote
 from extproc.core.record import UsageRecord, make_record
+from extproc.core.task import Task
 from extproc.dialects import routes
 from extproc.wire import codec
 from extproc.wire.codec import Ended, Forward
@@ -48,6 +49,7 @@ from tests.core.samples import KEY, quote, quotes, steady, words
 QUOTE = quote(routes.MESSAGES, stream=True)
 CHAT = quote(routes.CHAT, stream=True)
 GEMINI = quote(routes.GENERATE, stream=True)
+TASK = Task("video_1", "id-1", "a", QUOTE, 8_000)
 EMBEDDING = quote(routes.EMBEDDINGS, stream=False)
 SEARCHES = quote(routes.RERANK, stream=False, rates=replace(FREE, unit=UnitRate(UnitKind.SEARCH, 2_000_000)))
 OWNER = KEY.owner
@@ -140,8 +142,36 @@ def test_what_travels_is_documented() -> None:
     """The table at the top of the codec has every member of the metadata, and no other."""
     table = re.findall(r"^    (\w+(?:, \w+)*)  ", codec.__doc__ or "", re.MULTILINE)
     documented = [name for line in table for name in line.split(", ")]
-    headers = metadata_of(codec.continue_headers("/", Dialect.OPENAI, OWNER))
-    assert sorted(documented) == sorted([*headers, *metadata_of(forwarded(FORWARD))])
+    question = metadata_of(codec.forward_headers("/", Dialect.OPENAI, FORWARD, TASK))
+    made = metadata_of(codec.pass_body("video_1"))
+    assert sorted(documented) == sorted([*question, *made])
+
+
+def test_a_question_about_a_task_is_forwarded_at_its_headers() -> None:
+    """The credentials stay here, the route is picked again, and what admit decided goes along, with the task."""
+    answer = again(codec.forward_headers("/v1/videos/v", Dialect.OPENAI, FORWARD, TASK))
+    body, headers = forwarded(FORWARD), again(codec.continue_headers("/v1/videos/v", Dialect.OPENAI, QUOTE.owner))
+    common = answer.request_headers.response
+    assert headers_set(common) == {
+        **headers_set(headers.request_headers.response),
+        **headers_set(body.request_body.response),
+    }
+    assert common.header_mutation.remove_headers == headers.request_headers.response.header_mutation.remove_headers
+    task = {"task": codec.encode_record(TASK)}
+    assert metadata_of(answer) == {**metadata_of(headers), **metadata_of(body), **task}
+    assert answer.typed_dynamic_metadata == body.typed_dynamic_metadata
+
+
+def test_the_head_of_an_answer_about_a_task() -> None:
+    """What admit decided comes back, and what Envoy knows of the answer."""
+    metadata = carried(QUOTE)
+    metadata.filter_metadata[names.METADATA_NAMESPACE]["task"] = codec.encode_record(TASK)
+    request = ProcessingRequest(response_headers=HttpHeaders(end_of_stream=True), metadata_context=metadata)
+    attributes = request.attributes["ext_proc"]
+    attributes.update({"request.id": "id-1", "response.code": 206, "xds.cluster_name": "channel_a@1f"})
+    attributes.update({"upstream.request_attempt_count": 3})
+    assert codec.read_answer(request) == codec.Answer("id-1", 206, "a", 3, QUOTE, TASK, True)
+    assert codec.read_answer(ProcessingRequest(response_headers=HttpHeaders())).quote is None
 
 
 def test_what_a_forwarded_request_carries() -> None:
@@ -324,6 +354,20 @@ def test_only_a_whole_usage_of_a_held_request_is_settled_on_trailers(metadata: M
     assert (codec.read_trailers(trailers(metadata), NOW_MS) is not None) is told
 
 
+def test_the_trailers_and_the_access_log_choose_alike() -> None:
+    """Where the two meters differ, both reporters conclude the same, though the caller left with the last event."""
+    lifted = {"input": 500, "cache_read": 100, "output": 80}
+    metadata = carried(GEMINI, OWNER, counted(TokenUsage.COMPLETE, Usage.of(500, 100, 0, 90)), lifted)
+    told, ended = (
+        codec.read_trailers(trailers(metadata), NOW_MS),
+        codec.read_entry(Entry(metadata, flags=CALLER_GONE).message()),
+    )
+    assert told is not None
+    assert ended is not None
+    assert told[1].usage == ended.report.usage == Usage.of(500, 100, 0, 80)
+    assert told[1].doubts == ended.report.doubts == ("output_tokens: 90 counted, 80 lifted",)
+
+
 @pytest.mark.parametrize(
     ("attributes", "expected"),
     [
@@ -474,9 +518,59 @@ ENTRIES = {
         Entry(carried(QUOTE, OWNER, counted(TokenUsage.PARTIAL), {"input": 7})),
         replace(CLEAN, usage_whole=False),
     ),
-    "counted outweighs lifted": (
-        Entry(carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE), {"input": 9, "output": 9})),
+    "counted and lifted alike": (
+        Entry(
+            carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE), {**MESSAGE_START, "output": 40, "reasoning": 10}),
+        ),
         CLEAN,
+    ),
+    "counted, and not all of it lifted": (
+        Entry(carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE), {"input": 350, "output": 40})),
+        CLEAN,
+    ),
+    "counted less than lifted": (
+        Entry(
+            carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE), {**MESSAGE_START, "output": 99, "reasoning": 10}),
+        ),
+        replace(CLEAN, doubts=("output_tokens: 40 counted, 99 lifted",)),
+    ),
+    "lifted less than counted": (
+        Entry(
+            carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE), {**MESSAGE_START, "output": 9, "reasoning": 9}),
+            flags=CALLER_GONE,
+        ),
+        replace(
+            CUT,
+            usage=Usage.of(500, 100, 50, 9, 9),
+            doubts=("output_tokens: 40 counted, 9 lifted", "reasoning_tokens: 10 counted, 9 lifted"),
+        ),
+    ),
+    "counted, and an input that fell": (
+        Entry(carried(QUOTE, OWNER, counted(TokenUsage.COMPLETE), {"input_first": 351})),
+        replace(CLEAN, doubts=("input fell",)),
+    ),
+    "images streamed, by tokens": (
+        Entry(without_usage(replace(EMBEDDING, operation="openai.images"), input=7, output=90), flags=CALLER_GONE),
+        replace(CUT, usage=Usage.of(7, output_tokens=90, output_image=90)),
+    ),
+    "images streamed, whose output is text in part": (
+        Entry(without_usage(replace(EMBEDDING, operation="openai.images"), input=7, output=90, output_image=60)),
+        replace(CLEAN, usage=Usage.of(7, output_tokens=90, output_image=60)),
+    ),
+    "speech streamed": (
+        Entry(without_usage(replace(EMBEDDING, operation="openai.speech"), input=7, output=90)),
+        replace(CLEAN, usage=Usage.of(7, output_tokens=90, output_audio=90)),
+    ),
+    "Gemini, by modality": (
+        Entry(
+            carried(
+                GEMINI,
+                OWNER,
+                counted(TokenUsage.COMPLETE, Usage.of(500, 100, 0, 90, 40)),
+                {"input_audio": 60, "cache_audio": 50, "output_image": 30},
+            )
+        ),
+        replace(CLEAN, usage=Usage.of(500, 100, 0, 90, 40, input_audio=10, output_image=30)),
     ),
     "counted, and what only was lifted": (
         Entry(
@@ -524,6 +618,18 @@ def test_what_the_access_log_tells(entry: Entry, report: Report) -> None:
     ended = codec.read_entry(entry.message())
     assert ended is not None
     assert ended == Ended(report, ended.quote, OWNER, False, deadline_ms)
+
+
+def test_the_access_log_knows_that_a_task_was_made() -> None:
+    """Because task said so to Envoy."""
+    metadata = without_usage()
+    assert metadata.filter_metadata[names.METADATA_NAMESPACE]
+    before = codec.read_entry(Entry(metadata).message())
+    metadata.filter_metadata[names.METADATA_NAMESPACE]["made"] = "video_1"
+    after = codec.read_entry(Entry(metadata).message())
+    assert before
+    assert after
+    assert (before.report.task, after.report.task) == (None, Progress.UNDER_WAY)
 
 
 @pytest.mark.parametrize(
