@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from tests.bench import config, ledger, partial, report
+from tests.bench import config, ledger, partial, report, streams
 from tests.bench.load import INSTALL, LONG, PACED, SHORT, UNARY, wrk_is_there
 from tests.bench.measure import Case, Figures, Side, alternate, at_rest, compare, window
 from tests.bench.money import check_books, mute_sweeper
@@ -47,6 +47,8 @@ def main() -> None:
             results = ledger.run(Path(folder), CONFIG, console)
         elif args.partial:
             results = partial.run(console)
+        elif args.streams:
+            results = streams.run(Path(folder), CONFIG, _parts, args.streams, console)
         elif args.config:
             results = config.run(Path(folder), console)
         else:
@@ -68,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ledger", action="store_true", help="only hold and settle, without Envoy")
     parser.add_argument("--partial", action="store_true", help="only the charge of cut streams, without a gateway")
     parser.add_argument("--config", action="store_true", help="only a large configuration: load, compile, resolve")
+    parser.add_argument("--streams", type=int, metavar="N", help="only N streams open at once, such as 10000")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     return parser.parse_args()
 
