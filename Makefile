@@ -8,11 +8,12 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
 PORT      ?= 8080
+TLS_PORT  ?= 8443
 DEMO_PORT ?= 9100
 DATA      ?= .data
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Tollgate needs Python 3.11 or newer: make PYTHON=python3.11"; exit 1; }
@@ -22,8 +23,8 @@ $(READY): pyproject.toml
 
 install: $(READY) ## Make .venv with everything in it
 
-up: $(READY) ## Run Redis, sidecar, Envoy and a demo vendor: PORT=8080 DEMO_PORT=9100 DATA=.data
-	@exec $(BIN)/tollgate up --config config --data $(DATA) --port $(PORT) --demo-port $(DEMO_PORT)
+up: $(READY) ## Run Redis, sidecar, Envoy and a demo vendor: PORT=8080 TLS_PORT=8443 DEMO_PORT=9100 DATA=.data
+	@exec $(BIN)/tollgate up --config config --data $(DATA) --port $(PORT) --tls-port $(TLS_PORT) --demo-port $(DEMO_PORT)
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest
@@ -42,7 +43,10 @@ golden: $(READY) ## Write what is made from the code anew: clusters, JSON Schema
 bench: $(READY) ## Measure the gateway against Envoy alone (needs wrk)
 	$(BIN)/python -m tests.bench
 
+bench-peers: $(READY) ## Measure the gateway beside LiteLLM, Portkey and Envoy alone (some 12 minutes; needs wrk)
+	$(BIN)/python -m tests.bench.peers
+
 faults: $(READY) ## Kill every part at every point of 500 requests, and compare the books (some 5 minutes)
 	$(BIN)/python -m tests.faults
 
-.PHONY: help install up test lint proto golden bench faults
+.PHONY: help install up test lint proto golden bench bench-peers faults
