@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -87,6 +88,8 @@ async def run_worker(settings: Settings, index: int) -> None:
     socket = settings.worker_socket(index)
     socket.unlink(missing_ok=True)
     server.add_insecure_port(f"unix:{socket}")
+    if settings.worker_listen:
+        server.add_insecure_port(settings.worker_listen)  # the kernel spreads connections over all workers there
     await server.start()
     sweeper = asyncio.create_task(run_sweeper(ledger, Lease(connection), SWEEP_SECONDS))
     replay = asyncio.create_task(reports.run())
@@ -157,10 +160,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m extproc.app", description="One worker of the sidecar.")
     parser.add_argument("--index", type=int, required=True)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--listen", default="")
     args = parser.parse_args()
     configure_logging()
     try:
-        uvloop.run(run_worker(make_settings(Path(), args.data, os.environ["TOLLGATE_REDIS"]), args.index))
+        settings = make_settings(Path(), args.data, os.environ["TOLLGATE_REDIS"])
+        uvloop.run(run_worker(replace(settings, worker_listen=args.listen), args.index))
     except TollgateError as error:
         sys.exit(str(error))
 

@@ -26,6 +26,12 @@ RATE_HEADERS = tuple(
 )
 """What is left of a key's minute, on every answer to one that is limited, in OpenAI's words."""
 
+EDGE_RATE_HEADERS = tuple(f"x-ratelimit-{what}" for what in ("limit", "remaining", "reset"))
+"""What is left of what Envoy allows a credential, or an address, in a minute."""
+
+EDGE_NAMESPACE = "tollgate.edge"
+"""Untyped metadata: whose bucket a request draws on, before admit has seen it."""
+
 ANSWER_NAMESPACE = "tollgate.answer"
 """Untyped metadata: what Envoy keeps of a vendor's answer that it replaces by its own."""
 
@@ -34,6 +40,9 @@ CHAIN_NAMESPACE = "tollgate.chain"
 
 METADATA_NAMESPACE = "tollgate"
 """Untyped metadata: what admit decided, read again by settle, the access log and the channels' Lua."""
+
+SEEN_NAMESPACE = "tollgate.seen"
+"""Untyped metadata: what admit knows of a request, for spans and the access log that is read by people."""
 
 LIFTED_NAMESPACE = "tollgate.usage"
 """Untyped metadata: usage fields that `json_to_metadata` and `sse_to_metadata` lift out of answers."""
@@ -76,6 +85,10 @@ GATE_HEADER = "x-tollgate-limited"
 
 EDITION_MARK = "@"
 """Stands in the name of a channel's cluster between the channel's name, which cannot hold it, and its edition."""
+
+TLS_CERTIFICATE = "tls.crt"
+TLS_KEY = "tls.key"
+"""The files of the edge's certificate, with the names they have where Kubernetes mounts a TLS secret."""
 
 
 def worker_socket(index: int) -> str:

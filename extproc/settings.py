@@ -1,43 +1,53 @@
 """Where things are: folders, ports, Redis. Each has a flag and an environment variable; nothing here is a rule."""
 
+import ipaddress
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from zoneinfo import available_timezones
 
+from extproc.compiler.edge import Edge, Limits
 from extproc.core.money import Currency
 from extproc.errors import ConfigError
 from extproc.names import worker_socket
 
+MAX_PORT = 65_535
 MAX_SOCKET_PATH = 100
 """A Unix socket's path ends at 107 bytes; the folder's must leave room for the names in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The places and ports of one deployment on one machine, when its months begin, and a currency beside USD.
+    """The places of one deployment on one machine, its edge, when its months begin, and a currency beside USD.
 
-    Paths are absolute. `metrics_port` is the parent's, for metrics and health. Either port for metrics may be 0: none.
+    Paths are absolute. `metrics_port` is the parent's, for metrics and health; 0 for none.
     """
 
     config: Path
     data: Path
     redis_url: str
-    listen: str = "127.0.0.1"
-    port: int = 8080
+    edge: Edge
     demo_port: int = 9100
     workers: int = 2
     time_zone: str = "UTC"
     currency: Currency | None = None
     metrics_listen: str = "127.0.0.1"
     metrics_port: int = 9464
-    envoy_metrics_port: int = 9465
+    worker_listen: str = ""
+    """Where workers answer the Envoys of other machines as well, `HOST:PORT`."""
+    other_workers: str = ""
+    """Where the workers of other machines are found, `NAME:PORT`."""
 
     @property
     def base_url(self) -> str:
-        """Where callers find the gateway."""
-        return f"http://{self.listen}:{self.port}"
+        """Where callers find the gateway; without TLS, if it is there without."""
+        return f"http://{self.edge.listen}:{self.edge.port}" if self.edge.port else self.tls_url
+
+    @property
+    def tls_url(self) -> str:
+        """Where they find it with TLS; empty where it has none."""
+        return f"https://{self.edge.listen}:{self.edge.tls_port}" if self.edge.tls_port else ""
 
     @property
     def run(self) -> Path:
@@ -81,6 +91,7 @@ def make_settings(
     port: int = 8080,
     demo_port: int = 9100,
     workers: int = 2,
+    tls_port: int = 0,
     metrics_listen: str = "127.0.0.1",
     metrics_port: int = 9464,
     envoy_metrics_port: int = 9465,
@@ -96,20 +107,79 @@ def make_settings(
     time_zone = os.environ.get("TOLLGATE_TIME_ZONE", "UTC")
     if time_zone not in available_timezones():
         raise ConfigError(f"TOLLGATE_TIME_ZONE: there is no time zone {time_zone!r}; say, for example, Europe/Berlin")
+    edge = read_edge(folder, listen, port, tls_port)
     return Settings(
         config=config.absolute(),
         data=folder,
         redis_url=url,
-        listen=listen,
-        port=port,
+        edge=replace(edge, metrics_listen=metrics_listen, metrics_port=envoy_metrics_port),
         demo_port=demo_port,
         workers=workers,
         time_zone=time_zone,
         currency=read_currency(),
         metrics_listen=metrics_listen,
         metrics_port=metrics_port,
-        envoy_metrics_port=envoy_metrics_port,
     )
+
+
+def read_edge(data: Path, listen: str, port: int, tls_port: int) -> Edge:
+    """The edge at these ports; certificates, proxies before it and limits by the environment. Raises `ConfigError`."""
+    if not port and not tls_port:
+        raise ConfigError("The gateway has no port: set one with TLS (--tls-port) or one without (--port)")
+    try:
+        ipaddress.ip_address(listen)
+    except ValueError:
+        raise ConfigError(f"The gateway cannot listen on {listen!r}: say an address, such as 0.0.0.0") from None
+    client_ca = os.environ.get("TOLLGATE_CLIENT_CA")
+    if client_ca and not Path(client_ca).is_file():
+        raise ConfigError(f"TOLLGATE_CLIENT_CA: there is no file {client_ca}")
+    return Edge(
+        listen=listen,
+        port=port,
+        tls_port=tls_port,
+        http3_port=_number("TOLLGATE_HTTP3_PORT", tls_port, 0, MAX_PORT),
+        certificates=Path(os.environ.get("TOLLGATE_CERTIFICATES") or data / "tls").absolute(),
+        client_ca=Path(client_ca).absolute() if client_ca else None,
+        trusted_hops=_number("TOLLGATE_TRUSTED_HOPS", 0, 0, 16),
+        ratelimit_service=_service("TOLLGATE_RATELIMIT_SERVICE"),
+        collector=_service("TOLLGATE_OTLP"),
+        trace_percent=_number("TOLLGATE_OTLP_PERCENT", 100, 1, 100),
+        access_log=_is_json("TOLLGATE_ACCESS_LOG"),
+        limits=_limits(),
+    )
+
+
+def _limits() -> Limits:
+    by_default = Limits()
+    names = {each.name: 2**53 if each.name.endswith("_bytes") else 2**32 - 1 for each in fields(Limits)}
+    return Limits(
+        **{
+            name: _number(f"TOLLGATE_{name.upper()}", getattr(by_default, name), most=most)
+            for name, most in names.items()
+        }
+    )
+
+
+def _number(name: str, default: int, least: int = 1, most: int = 2**53) -> int:
+    text = os.environ.get(name) or str(default)
+    if not (text.isdecimal() and least <= int(text) <= most):
+        raise ConfigError(f"{name}: {text!r} is not a whole number from {least} to {most}")
+    return int(text)
+
+
+def _is_json(name: str) -> bool:
+    text = os.environ.get(name, "")
+    if text not in ("", "json"):
+        raise ConfigError(f"{name}: {text!r} is not 'json'; leave it empty for no access log")
+    return text == "json"
+
+
+def _service(name: str) -> tuple[str, int] | None:
+    text = os.environ.get(name)
+    host, _, port = (text or "").rpartition(":")
+    if text and not (host and port.isdecimal() and 0 < int(port) <= MAX_PORT):
+        raise ConfigError(f"{name}: {text!r} is not HOST:PORT")
+    return (host, int(port)) if text else None
 
 
 def read_currency() -> Currency | None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 
@@ -38,11 +39,11 @@ def _die_with_parent() -> None:
 
 @dataclass
 class Child:
-    """One process to keep running. Its output goes to `log_file`, and when it dies its id to `on_death`."""
+    """One process to keep running. Its output goes to `log_file` or the parent's own, its id at death to `on_death`."""
 
     name: str
     command: Sequence[str]
-    log_file: Path
+    log_file: Path | None
     cwd: Path
     environment: Mapping[str, str] | None = None
     stop_signal: signal.Signals = signal.SIGTERM
@@ -53,8 +54,7 @@ class Child:
 
     async def start(self) -> None:
         """Start it. Raises `ChildFailed` when its program cannot be run."""
-        self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        with self.log_file.open("ab") as output:
+        with self._output() as output:
             try:
                 self.process = await asyncio.create_subprocess_exec(
                     *self.command,
@@ -104,8 +104,14 @@ class Child:
 
     def last_words(self, lines: int = 12) -> str:
         """The end of its log."""
-        text = self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+        text = self.log_file.read_text(errors="replace") if self.log_file and self.log_file.exists() else ""
         return "\n".join("    " + line for line in text.splitlines()[-lines:])
+
+    def _output(self) -> contextlib.AbstractContextManager[BinaryIO | None]:
+        if self.log_file is None:
+            return contextlib.nullcontext()
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        return self.log_file.open("ab")
 
 
 async def until(

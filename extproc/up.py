@@ -8,6 +8,7 @@ From then on edits of the YAML go live (`extproc.reload`).
 import asyncio
 import contextlib
 import fcntl
+import ipaddress
 import shutil
 import signal
 import socket
@@ -20,10 +21,12 @@ from typing import Any
 
 import structlog
 
-from extproc import envoy_admin, metrics, parent_metrics
+from extproc import envoy_admin, metrics, others, parent_metrics
 from extproc.binaries import envoy_binary, redis_binary
+from extproc.certificate import ensure_certificate
 from extproc.compiler.install import Installed, write_run_folder
 from extproc.config.load import Loaded, load
+from extproc.drain import drain
 from extproc.errors import ConfigError, LedgerUnavailable
 from extproc.monitor import answering, watch
 from extproc.reload import EnvoyClusters, Reload
@@ -34,17 +37,15 @@ from extproc.supervisor import Child, until
 
 log = structlog.get_logger()
 
-DRAIN_SECONDS = 10.0
-"""How long requests that are under way may go on after Ctrl-C."""
-
 
 @contextlib.asynccontextmanager
 async def everything(settings: Settings, demo: bool) -> AsyncIterator[tuple[Loaded, Sequence[Child]]]:
     """Run all processes; inside, they are ready. Raises `ConfigError` or `ChildFailed`, with nothing left running."""
-    _require_free(settings.listen, settings.port, "the gateway", "PORT=…, or --port")
-    if settings.envoy_metrics_port:
-        how = "TOLLGATE_ENVOY_METRICS_PORT=…, or --envoy-metrics-port"
-        _require_free(settings.metrics_listen, settings.envoy_metrics_port, "Envoy's metrics", how)
+    edge = settings.edge
+    _require_free(edge.listen, edge.port, "the gateway", "PORT=…, or --port")
+    _require_free(edge.listen, edge.tls_port, "the gateway's TLS", "TLS_PORT=…, or --tls-port")
+    how = "TOLLGATE_ENVOY_METRICS_PORT=…, or --envoy-metrics-port"
+    _require_free(edge.metrics_listen, edge.metrics_port, "Envoy's metrics", how)
     if demo:
         _require_free("127.0.0.1", settings.demo_port, "the demo vendor", "DEMO_PORT=…, or --demo-port")
     loaded = load(settings.config, settings.environment(), require_credentials=True)
@@ -64,10 +65,10 @@ async def everything(settings: Settings, demo: bool) -> AsyncIterator[tuple[Load
             ]
             envoy = await _start(stack, _envoy(settings))
             children.append(envoy)
-            stack.push_async_callback(_drain, settings.run / "admin.sock")
+            stack.push_async_callback(drain, settings.run / "admin.sock")
             await until(lambda: _envoy_serves(settings, installed.version), "Envoy", children)
             await stack.enter_async_context(_meanwhile(reload.run(), watch(settings)))
-            yield replace(loaded, notes=[*loaded.notes, *await _redis_notes(settings)]), children
+            yield replace(loaded, notes=[*loaded.notes, *await _notes(settings)]), children
 
 
 @contextlib.asynccontextmanager
@@ -78,11 +79,14 @@ async def sidecar(settings: Settings) -> AsyncIterator[tuple[Loaded, Sequence[Ch
         reload = Reload(settings, loaded, _write_run_folder(settings, loaded), EnvoyClusters(settings.run))
         async with contextlib.AsyncExitStack() as stack:
             children = [
-                await _start(stack, _worker(settings, index, stop_signal=signal.SIGTERM))
+                await _start(stack, replace(_worker(settings, index, stop_signal=signal.SIGTERM), log_file=None))
                 for index in range(settings.workers)
             ]
             await stack.enter_async_context(_meanwhile(reload.run(), watch(settings)))
-            yield replace(loaded, notes=[*loaded.notes, *await _redis_notes(settings)]), children
+            if settings.other_workers:
+                host, port = others.parse(settings.other_workers)
+                await stack.enter_async_context(_meanwhile(others.follow(settings.run, settings.workers, host, port)))
+            yield replace(loaded, notes=[*loaded.notes, *await _notes(settings)]), children
 
 
 async def run_until_stopped(children: Sequence[Child], on_stop: Callable[[], None]) -> None:
@@ -140,15 +144,11 @@ def _fresh_run_folder(run: Path) -> Iterator[None]:
 
 def _write_run_folder(settings: Settings, loaded: Loaded) -> Installed:
     """Write what Envoy reads."""
-    return write_run_folder(
-        settings.run,
-        loaded.catalog,
-        workers=settings.workers,
-        listen=settings.listen,
-        port=settings.port,
-        metrics_listen=settings.metrics_listen,
-        metrics_port=settings.envoy_metrics_port,
-    )
+    settings.run.mkdir(parents=True, mode=0o700, exist_ok=True)
+    edge = settings.edge
+    if edge.tls_port:
+        ensure_certificate(edge.certificates, edge.listen)
+    return write_run_folder(settings.run, loaded.catalog, workers=settings.workers, edge=edge)
 
 
 @contextlib.contextmanager
@@ -203,6 +203,8 @@ def _demo_vendor(settings: Settings) -> Child:
 
 def _worker(settings: Settings, index: int, stop_signal: signal.Signals) -> Child:
     command = [sys.executable, "-m", "extproc.app", "--index", str(index), "--data", str(settings.data)]
+    if settings.worker_listen:
+        command += ["--listen", settings.worker_listen]
     name = f"worker-{index}"
     environment = {
         **settings.environment(),
@@ -228,6 +230,15 @@ async def _redis_answers(settings: Settings) -> bool:
     return True
 
 
+async def _notes(settings: Settings) -> list[str]:
+    """What an operator should know about how callers come in, and about their Redis."""
+    edge = settings.edge
+    if edge.port and not ipaddress.ip_address(edge.listen).is_loopback:
+        plain = f"{edge.listen}:{edge.port} is without TLS, and not for this machine alone; --port 0 closes it"
+        return [plain, *await _redis_notes(settings)]
+    return await _redis_notes(settings)
+
+
 async def _redis_notes(settings: Settings) -> list[str]:
     """What an operator should know about their Redis."""
     async with contextlib.aclosing(Connection(settings.redis_url)) as connection:
@@ -239,13 +250,3 @@ async def _redis_notes(settings: Settings) -> list[str]:
 
 async def _envoy_serves(settings: Settings, version: str) -> bool:
     return await asyncio.to_thread(envoy_admin.is_ready, settings.run / "admin.sock", version, settings.workers)
-
-
-async def _drain(admin_socket: Path) -> None:
-    """Let requests that are under way end; new connections are refused meanwhile."""
-    active = "http.edge.downstream_rq_active"
-    with contextlib.suppress(OSError, TimeoutError):
-        await asyncio.to_thread(envoy_admin.ask, admin_socket, "/drain_listeners?graceful&skip_exit", "POST")
-        async with asyncio.timeout(DRAIN_SECONDS):
-            while (await asyncio.to_thread(envoy_admin.stats, admin_socket, active)).get(active) != "0":
-                await asyncio.sleep(0.1)

@@ -34,8 +34,8 @@ MAY_IMPORT = {
     "names": set(),
 }
 FREE = {
-    *("app", "cli", "demo", "envoy_admin", "monitor", "reload", "settings", "snapshot", "status", "supervisor", "up"),
-    *("parent_metrics", "__main__"),
+    *("app", "cli", "demo", "drain", "envoy_admin", "monitor", "others", "reload", "settings", "snapshot", "status"),
+    *("supervisor", "up", "parent_metrics", "__main__"),
 }
 LEAF = {"errors", "names"}
 """What any other module may import: one that puts parts together belongs to `FREE`."""

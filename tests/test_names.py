@@ -9,17 +9,17 @@ import yaml
 
 from extproc import names
 from extproc.compiler.bootstrap import render_bootstrap
+from extproc.compiler.edge import Edge
 from extproc.core.catalog import Dialect
 from extproc.core.chain import MAX_ATTEMPTS, MAX_TRY_SECONDS
 from extproc.core.ledger import HOLD_MS
 from extproc.dialects.routes import VIDEO_CONTENT, Route, find_route
-from tests.compiler.samples import VALUES
 
 Config = dict[str, Any]
 
 REPOSITORY = Path(__file__).parents[1]
 TEXT = (REPOSITORY / "envoy" / "envoy.yaml").read_text()
-BOOTSTRAP: Config = yaml.safe_load(render_bootstrap(TEXT, VALUES))
+BOOTSTRAP: Config = yaml.safe_load(render_bootstrap(TEXT, Edge().values()))
 LISTENER: Config = BOOTSTRAP["static_resources"]["listeners"][0]
 GATE: Config = BOOTSTRAP["static_resources"]["listeners"][1]
 HTTP: Config = LISTENER["filter_chains"][0]["filters"][0]["typed_config"]
@@ -69,7 +69,8 @@ def test_as_many_attempts_as_a_chain_may_have() -> None:
 def test_the_chain_travels_from_admit_to_the_route() -> None:
     """The namespace that admit may write is the one that the cluster specifier reads."""
     admit = FILTERS["admit"]["metadata_options"]["receiving_namespaces"]
-    assert admit == {"typed": [names.CHAIN_NAMESPACE], "untyped": [names.METADATA_NAMESPACE]}
+    untyped = [names.METADATA_NAMESPACE, names.SEEN_NAMESPACE]
+    assert admit == {"typed": [names.CHAIN_NAMESPACE], "untyped": untyped}
     assert _find(ROUTE, "override_metadata_namespace") == [names.CHAIN_NAMESPACE]
 
 
@@ -93,15 +94,16 @@ def test_settle_is_told_the_decision_and_the_usage() -> None:
 
 def test_nothing_that_holds_an_answer_stands_before_usage() -> None:
     """The trailers that `usage` adds are lost in a filter that holds the answer, and the answer never ends."""
-    below_usage = ["task", "lift_json", "lift_sse", "exhausted", "retry_after"]
-    assert list(FILTERS) == ["admit", "settle", "usage", *below_usage, "router"]
+    below_usage = ["task", "lift_json", "lift_sse", "exhausted", "retry_after", "account"]
+    assert list(FILTERS) == ["caller", "limit", "limit_everywhere", "admit", "settle", "usage", *below_usage, "router"]
     assert FILTERS["settle"]["observability_mode"] is True
     assert FILTERS["admit"]["processing_mode"]["response_header_mode"] == "SKIP"
 
 
 def test_everything_asks_the_sidecar_cluster() -> None:
     """admit, settle, task and the access log name one cluster, the one whose endpoints are the workers."""
-    assert [grpc["cluster_name"] for grpc in _find(HTTP, "envoy_grpc")] == [names.SIDECAR_CLUSTER] * 4
+    asking = [HTTP["access_log"], *(FILTERS[name] for name in ("admit", "settle", "task"))]
+    assert [grpc["cluster_name"] for grpc in _find(asking, "envoy_grpc")] == [names.SIDECAR_CLUSTER] * 4
     assert names.SIDECAR_CLUSTER in CLUSTERS
 
 
@@ -116,6 +118,8 @@ def test_an_answer_tells_the_limits_of_the_key_and_not_of_the_operator() -> None
     """What a vendor says of its own limits is removed; what admit said of the key's is added, if it said anything."""
     assert VHOST["response_headers_to_remove"] == [
         *names.RATE_HEADERS,
+        *names.EDGE_RATE_HEADERS,
+        "alt-svc",
         names.PUBLIC_CHANNEL_HEADER,
         names.PUBLIC_COST_HEADER,
     ]
@@ -134,7 +138,7 @@ def test_envoys_own_answers_tell_the_limits_of_the_key_too() -> None:
 def test_what_depends_on_the_channel_that_answered_is_read_where_admit_writes_it() -> None:
     """The headers' names, and where admit writes which of the chain's channels may be told, and what each costs."""
     added = (each["header"] for each in VHOST["response_headers_to_add"])
-    told = {header["key"]: header["value"] for header in added if "CEL" in header["value"]}
+    told = {header["key"]: header["value"] for header in added if "xds.cluster_name" in header["value"]}
     read = {names.PUBLIC_CHANNEL_HEADER: names.META_SHOWN, names.PUBLIC_COST_HEADER: names.META_COSTS}
     assert told.keys() == read.keys()
     for header, name in read.items():
@@ -158,6 +162,38 @@ def test_the_retry_after_of_a_vendor_is_kept() -> None:
     assert kept["metadata_namespace"] == names.ANSWER_NAMESPACE
     for mapper in MAPPERS[1:]:
         assert f"['{names.ANSWER_NAMESPACE}']['{kept['key']}']" in str(mapper["headers_to_add"])
+
+
+def test_a_flood_is_counted_before_anybody_is_asked() -> None:
+    """Both counters stand before admit and count the same; the sidecar is not told of what they refuse."""
+    assert list(FILTERS)[:3] == ["caller", "limit", "limit_everywhere"]
+    limit = VHOST["typed_per_filter_config"]["limit"]
+    assert limit["rate_limits"] == FILTERS["limit_everywhere"]["rate_limits"]
+    (told,) = _find(HTTP["access_log"][0]["filter"], "expression")
+    assert "'local_rate_limited', 'request_rate_limited'" in told
+
+
+def test_what_can_be_replayed_is_refused() -> None:
+    """Early data of HTTP/3 may be sent again by anybody who saw it, and would be charged again."""
+    (quic,) = [each for each in BOOTSTRAP["static_resources"]["listeners"] if each["name"] == "edge_quic"]
+    assert _find(quic, "enable_early_data") == [False]
+
+
+def test_a_request_has_to_arrive_in_time() -> None:
+    """The headers soon, the whole of it well before the stream would count as idle: neither has a limit by default."""
+    headers, whole = _seconds(HTTP["request_headers_timeout"]), _seconds(HTTP["request_timeout"])
+    assert 0 < headers < whole < _seconds(HTTP["stream_idle_timeout"])
+
+
+def test_a_key_is_counted_wherever_admit_looks_for_it() -> None:
+    """The Lua before the counters knows every place that admit knows, and writes where the counters read."""
+    lua = FILTERS["caller"]["default_source_code"]["inline_string"]
+    for header in {*names.CREDENTIAL_HEADERS} - {"api-key"}:
+        assert f'"{header}"' in lua
+    assert f'== "{names.CREDENTIAL_QUERY}"' in lua
+    assert f':set("{names.EDGE_NAMESPACE}", "credential", ' in lua
+    read = _find(FILTERS["limit_everywhere"]["rate_limits"], "metadata_key")
+    assert read == [{"key": names.EDGE_NAMESPACE, "path": [{"key": "credential"}]}] * 2
 
 
 def test_the_gate_sends_a_request_where_its_channel_says() -> None:

@@ -13,6 +13,7 @@ app = typer.Typer(
 )
 app.command("up")(processes.up)
 app.command("serve")(processes.serve)
+app.command("drain")(processes.drain)
 app.command("status")(status.status)
 app.command("check")(configuration.check)
 app.command("render")(configuration.render)

@@ -24,7 +24,16 @@ Redis = Annotated[
     ),
 ]
 Listen = Annotated[str, typer.Option("--listen", envvar="TOLLGATE_LISTEN", help="Address the gateway listens on.")]
-Port = Annotated[int, typer.Option("--port", envvar="TOLLGATE_PORT", min=1, max=65535, help="Port of the gateway.")]
+Port = Annotated[
+    int,
+    typer.Option("--port", envvar="TOLLGATE_PORT", min=0, max=65535, help="Port of the gateway without TLS; 0: none."),
+]
+TlsPort = Annotated[
+    int,
+    typer.Option(
+        "--tls-port", envvar="TOLLGATE_TLS_PORT", min=0, max=65535, help="Port of the gateway with TLS; 0: none."
+    ),
+]
 DemoPort = Annotated[
     int, typer.Option("--demo-port", envvar="TOLLGATE_DEMO_PORT", min=1, max=65535, help="Port of the demo vendor.")
 ]
@@ -53,6 +62,24 @@ EnvoyMetricsPort = Annotated[
     ),
 ]
 Workers = Annotated[int, typer.Option("--workers", envvar="TOLLGATE_WORKERS", min=1, max=64, help="Sidecar processes.")]
+WorkerListen = Annotated[
+    str,
+    typer.Option(
+        "--worker-listen",
+        envvar="TOLLGATE_WORKER_LISTEN",
+        metavar="HOST:PORT",
+        help="Answer Envoys of other machines here as well. Not encrypted, and prompts pass: keep it in your network.",
+    ),
+]
+OtherWorkers = Annotated[
+    str,
+    typer.Option(
+        "--other-workers",
+        envvar="TOLLGATE_OTHER_WORKERS",
+        metavar="NAME:PORT",
+        help="Workers of other machines, one at each address of the name. Those of this one are asked when they fail.",
+    ),
+]
 Discount = Annotated[str, typer.Option(help="What the owner pays of every price: 0.9 is ten percent off.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 

@@ -1,6 +1,8 @@
 """`tollgate up`, `tollgate serve`, and the worker processes they start."""
 
 import asyncio
+import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -11,6 +13,8 @@ from extproc import up as deployment
 from extproc.app import configure_logging
 from extproc.cli import options
 from extproc.cli.printing import console, print_json
+from extproc.drain import drain as drain_envoy
+from extproc.names import TLS_CERTIFICATE
 from extproc.settings import Settings, make_settings
 
 
@@ -20,6 +24,7 @@ def up(
     redis: options.Redis = None,
     listen: options.Listen = "127.0.0.1",
     port: options.Port = 8080,
+    tls_port: options.TlsPort = 8443,
     demo_port: options.DemoPort = 9100,
     workers: options.Workers = 2,
     metrics_listen: options.MetricsListen = "127.0.0.1",
@@ -29,8 +34,19 @@ def up(
     json: options.Json = False,
 ) -> None:
     """Run everything on this machine: Redis, workers, Envoy and the demo vendor. Ctrl-C drains and stops."""
-    places = (config, data, redis, listen, port, demo_port, workers)
-    settings = make_settings(*places, metrics_listen, metrics_port, envoy_metrics_port)
+    settings = make_settings(
+        config,
+        data,
+        redis,
+        listen,
+        port,
+        demo_port,
+        workers,
+        tls_port,
+        metrics_listen=metrics_listen,
+        metrics_port=metrics_port,
+        envoy_metrics_port=envoy_metrics_port,
+    )
     configure_logging()
     asyncio.run(_up(settings, demo, json))
 
@@ -42,6 +58,7 @@ async def _up(settings: Settings, demo: bool, json: bool) -> None:
             print_json(
                 {
                     "base_url": settings.base_url,
+                    "tls_url": settings.tls_url,
                     "key": keys.paid if keys else None,
                     "empty_key": keys.empty if keys else None,
                     "revision": loaded.catalog.revision,
@@ -61,10 +78,13 @@ def serve(
     redis: options.Redis = None,
     listen: options.Listen = "127.0.0.1",
     port: options.Port = 8080,
+    tls_port: options.TlsPort = 8443,
     workers: options.Workers = 2,
     metrics_listen: options.MetricsListen = "127.0.0.1",
     metrics_port: options.MetricsPort = 9464,
     envoy_metrics_port: options.EnvoyMetricsPort = 9465,
+    worker_listen: options.WorkerListen = "",
+    other_workers: options.OtherWorkers = "",
     json: options.Json = False,
 ) -> None:
     """Run only the sidecar's workers, beside an Envoy and a Redis of your own."""
@@ -75,10 +95,12 @@ def serve(
         listen,
         port,
         workers=workers,
+        tls_port=tls_port,
         metrics_listen=metrics_listen,
         metrics_port=metrics_port,
         envoy_metrics_port=envoy_metrics_port,
     )
+    settings = replace(settings, worker_listen=worker_listen, other_workers=other_workers)
     configure_logging()
     asyncio.run(_serve(settings, json))
 
@@ -95,6 +117,16 @@ async def _serve(settings: Settings, json: bool) -> None:
         await deployment.run_until_stopped(children, lambda: _say("\nStopping."))
 
 
+def drain(
+    data: options.Data = options.DATA,
+    at_least: Annotated[float, typer.Option(help="Seconds in which callers may still be sent here.")] = 10.0,
+    at_most: Annotated[float, typer.Option(help="Seconds after which what is left is cut.")] = 3600.0,
+) -> None:
+    """Wait until the Envoy of this data folder has no request left, and say to callers to connect elsewhere."""
+    admin_socket = make_settings(options.CONFIG, data, None).run / "admin.sock"
+    sys.exit(0 if asyncio.run(drain_envoy(admin_socket, at_least, at_most)) else 1)
+
+
 def _say(text: str) -> None:
     console.print(text, markup=False)
 
@@ -103,6 +135,8 @@ def _welcome(settings: Settings, notes: list[str], keys: demo_owners.DemoKeys | 
     for note in notes:
         console.print(f"[dim]note: {escape(note)}[/dim]")
     console.print(f"\n[bold]Tollgate is ready:[/bold] {settings.base_url}")
+    if settings.tls_url and settings.tls_url != settings.base_url:
+        _say(f"With TLS: {settings.tls_url} (curl --cacert {settings.edge.certificates / TLS_CERTIFICATE})")
     if keys is None:
         _say("Make a key with `tollgate keys create`. Ctrl-C stops.")
         return

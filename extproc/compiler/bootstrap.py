@@ -1,27 +1,38 @@
-"""What is filled into `envoy/envoy.yaml`: the values of one deployment, and the sockets of its workers."""
+"""`envoy/envoy.yaml`, laid out for one deployment: its values filled in, what it does without left out, the routes in a
+file of their own. For Envoy makes the filters of every listener anew, but shares what it has by file: so a caller's
+requests are counted together, whichever listener they come by.
+"""
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from string import Template
-from typing import Final
+from typing import Any, Final
 
-from envoy_data_plane.envoy.config.core.v3 import Address, Pipe
+import yaml
+from envoy_data_plane.envoy.config.core.v3 import Address, Pipe, SocketAddress
 from envoy_data_plane.envoy.config.endpoint.v3 import (
     ClusterLoadAssignment,
-    Endpoint,
     LbEndpoint,
     LocalityLbEndpoints,
 )
+from envoy_data_plane.envoy.config.endpoint.v3 import Endpoint as EnvoyEndpoint
 
-from extproc.compiler.discovery import as_json, discovery_file, pack
+from extproc.compiler.discovery import Json, as_json, discovery_file, pack
+from extproc.compiler.edge import Edge
 from extproc.errors import ConfigError
 from extproc.names import SIDECAR_CLUSTER, worker_socket
 
-LISTEN: Final = "TOLLGATE_LISTEN"
-PORT: Final = "TOLLGATE_PORT"
-METRICS_ADDRESS: Final = "TOLLGATE_METRICS_ADDRESS"
-METRICS_SOCKET: Final = "metrics.sock"
+BOOTSTRAP: Final = "envoy.yaml"
+ROUTES: Final = "routes/routes.json"
+
+_ROUTE_CONFIGURATION: Final = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+_BY_FILE: Final = {
+    "resource_api_version": "V3",
+    "path_config_source": {"path": ROUTES, "watched_directory": {"path": "routes"}},
+}
+
+Endpoint = tuple[str, int]
+"""IP address and port."""
 
 
 class _Placeholders(Template):
@@ -45,21 +56,50 @@ def render_bootstrap(text: str, values: Mapping[str, str]) -> str:
     return template.substitute(values)
 
 
-def metrics_address(listen: str, port: int) -> str:
-    """Where Envoy's own metrics are: at a port, or for port 0 at a socket that nobody but its owner reaches."""
-    if port:
-        return json.dumps({"socket_address": {"address": listen, "port_value": port}})
-    return json.dumps({"pipe": {"path": METRICS_SOCKET, "mode": 0o600}})
+def bootstrap_files(text: str, edge: Edge) -> dict[str, str]:
+    """The bootstrap and the file of its routes, by path. Raises `ConfigError`."""
+    document = yaml.load(render_bootstrap(text, edge.values()), yaml.CSafeLoader)
+    left_out = edge.left_out()
+    resources = document["static_resources"]
+    resources["listeners"] = _without(left_out, resources["listeners"])
+    resources["clusters"] = _without(left_out, resources["clusters"])
+    routes = {}
+    for connection_manager in connection_managers(document):
+        for part in ("access_log", "http_filters"):
+            connection_manager[part] = _without(left_out, connection_manager.get(part, []))
+        if "tracing" in left_out:
+            connection_manager.pop("tracing", None)
+        if name := connection_manager["route_config"].get("name"):
+            routes[name] = {"@type": _ROUTE_CONFIGURATION, **connection_manager.pop("route_config")}
+            connection_manager["rds"] = {"route_config_name": name, "config_source": _BY_FILE}
+    return {ROUTES: discovery_file("routes", list(routes.values())), BOOTSTRAP: yaml.safe_dump(document, width=1000)}
 
 
-def render_sidecar(count: int) -> str:
-    """The file for EDS: every worker is an endpoint of the sidecar cluster."""
+def connection_managers(document: Json) -> list[Json]:
+    """What each listener of a bootstrap does with a connection, each once where listeners share it."""
+    chains = (chain for listener in document["static_resources"]["listeners"] for chain in listener["filter_chains"])
+    found = (chain["filters"][0]["typed_config"] for chain in chains)
+    return list({id(each): each for each in found}.values())
+
+
+def _without(names: Collection[str], items: list[Any]) -> list[Any]:
+    return [item for item in items if item["name"] not in names]
+
+
+def render_sidecar(count: int, others: Sequence[Endpoint] = ()) -> str:
+    """The file for EDS: every worker is an endpoint of the sidecar cluster.
+
+    Where there are workers of other machines, those of this one are asked when too few of the others answer.
+    """
+    own = [Address(pipe=Pipe(path=worker_socket(index))) for index in range(count)]
+    far = [Address(socket_address=SocketAddress(address=host, port_value=port)) for host, port in others]
     assignment = ClusterLoadAssignment(
         cluster_name=SIDECAR_CLUSTER,
-        endpoints=[LocalityLbEndpoints(lb_endpoints=[_endpoint(index) for index in range(count)])],
+        endpoints=[_locality(own, 1), _locality(far, 0)] if far else [_locality(own, 0)],
     )
-    return discovery_file(f"workers-{count}", [as_json(pack(assignment))])
+    return discovery_file(f"workers-{count + len(far)}", [as_json(pack(assignment))])
 
 
-def _endpoint(index: int) -> LbEndpoint:
-    return LbEndpoint(endpoint=Endpoint(address=Address(pipe=Pipe(path=worker_socket(index)))))
+def _locality(addresses: Sequence[Address], priority: int) -> LocalityLbEndpoints:
+    endpoints = [LbEndpoint(endpoint=EnvoyEndpoint(address=address)) for address in addresses]
+    return LocalityLbEndpoints(priority=priority, lb_endpoints=endpoints)

@@ -47,6 +47,8 @@ from envoy_data_plane.envoy.extensions.clusters.dns.v3 import DnsCluster
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
     CertificateValidationContext,
     CommonTlsContext,
+    SubjectAltNameMatcher,
+    SubjectAltNameMatcherSanType,
     UpstreamTlsContext,
 )
 from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
@@ -54,12 +56,13 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
     HttpProtocolOptionsAutoHttpConfig,
     HttpProtocolOptionsExplicitHttpConfig,
 )
+from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
 from extproc.compiler.channel_filters import secret_path, upstream_filters
 from extproc.compiler.discovery import Json, as_json, discovery_file, pack
 from extproc.core.catalog import Catalog, Channel, SecretRef
 from extproc.errors import ConfigError
-from extproc.names import CHANNEL_CLUSTER_PREFIX, GATE_LISTENER, LIMITED_CLUSTER_PREFIX
+from extproc.names import CHANNEL_CLUSTER_PREFIX, GATE_LISTENER, LIMITED_CLUSTER_PREFIX, METADATA_NAMESPACE
 
 CA_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
 CONNECT_TIMEOUT: Final = timedelta(seconds=5)
@@ -176,7 +179,7 @@ def _vendor(channel: Channel, name: str, stat_name: str) -> Cluster:
         load_assignment=_endpoints(name, upstream),
         circuit_breakers=_limits(channel.max_concurrent or _UNLIMITED),
         outlier_detection=_circuit_breaker(),
-        transport_socket=_tls() if upstream.tls else None,
+        transport_socket=_tls(channel, upstream) if upstream.tls else None,
         typed_extension_protocol_options={_PROTOCOL: pack(_protocol(upstream.tls))},
     )
 
@@ -197,8 +200,12 @@ def _gate(channel: Channel, name: str, stat_name: str) -> Cluster:
 
 
 def _with_filters(channel: Channel, cluster: Cluster) -> Json:
-    """The filters are added as JSON: envoy-data-plane 2.2.0 does not have all their fields."""
+    """The filters are added as JSON: envoy-data-plane 2.2.0 does not have all their fields.
+
+    The channel's name is there for spans and the access log, which know the cluster alone.
+    """
     document = as_json(pack(cluster))
+    document["metadata"] = {"filter_metadata": {METADATA_NAMESPACE: {"channel": channel.name}}}
     document["typed_extension_protocol_options"][_PROTOCOL]["http_filters"] = upstream_filters(channel)
     return document
 
@@ -251,15 +258,27 @@ def _circuit_breaker() -> OutlierDetection:
     )
 
 
-def _tls() -> TransportSocket:
-    """TLS to the name of the endpoint that is tried: it is the SNI, and the certificate must carry it."""
-    trusted = CertificateValidationContext(trusted_ca=DataSource(filename=CA_BUNDLE))
+def _tls(channel: Channel, upstream: _Upstream) -> TransportSocket:
+    """TLS to the name of the endpoint that is tried: it is the SNI, and the certificate must carry it.
+
+    An address is no SNI, and Envoy then compares nothing: it is said what the certificate must carry.
+    """
+    named = not upstream.is_address
+    trusted = CertificateValidationContext(trusted_ca=DataSource(filename=channel.ca_file or CA_BUNDLE))
+    if not named:
+        trusted.match_typed_subject_alt_names = [_address(upstream.host)]
     context = UpstreamTlsContext(
-        auto_host_sni=True,
-        auto_sni_san_validation=True,
-        common_tls_context=CommonTlsContext(validation_context=trusted),
+        auto_host_sni=named,
+        auto_sni_san_validation=named and not channel.insecure_tls,
+        common_tls_context=CommonTlsContext(validation_context=None if channel.insecure_tls else trusted),
     )
     return TransportSocket(name="tls", typed_config=pack(context))
+
+
+def _address(host: str) -> SubjectAltNameMatcher:
+    return SubjectAltNameMatcher(
+        san_type=SubjectAltNameMatcherSanType.IP_ADDRESS, matcher=StringMatcher(exact=str(ipaddress.ip_address(host)))
+    )
 
 
 def _protocol(tls: bool) -> HttpProtocolOptions:

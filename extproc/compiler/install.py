@@ -19,24 +19,18 @@ from typing import Any, Final
 import yaml
 
 from extproc.binaries import envoy_binary
-from extproc.compiler.bootstrap import (
-    LISTEN,
-    METRICS_ADDRESS,
-    PORT,
-    metrics_address,
-    render_bootstrap,
-    render_sidecar,
-)
+from extproc.compiler.bootstrap import BOOTSTRAP, ROUTES, bootstrap_files, connection_managers, render_sidecar
 from extproc.compiler.channel_filters import compile_secrets, secret_file
 from extproc.compiler.clusters import compile_clusters
 from extproc.compiler.discovery import Json
+from extproc.compiler.edge import Edge, tls_files
 from extproc.core.catalog import Catalog
 from extproc.errors import ConfigError
 
-BOOTSTRAP_SOURCE: Final = Path(__file__).parents[2] / "envoy" / "envoy.yaml"
-BOOTSTRAP: Final = "envoy.yaml"
+BOOTSTRAP_SOURCE: Final = Path(__file__).parent / "envoy.yaml"  # a link to envoy/envoy.yaml, so that wheels have it too
 CLUSTERS: Final = "clusters/clusters.json"
 SECRETS: Final = "secrets"
+TLS: Final = "tls"
 SIDECAR: Final = "sidecar/sidecar.json"
 
 _VALIDATION_SECONDS: Final = 60
@@ -51,23 +45,13 @@ class Installed:
     clusters: frozenset[str]
 
 
-def write_run_folder(
-    folder: Path,
-    catalog: Catalog,
-    *,
-    workers: int,
-    listen: str,
-    port: int,
-    metrics_listen: str = "127.0.0.1",
-    metrics_port: int = 0,
-) -> Installed:
+def write_run_folder(folder: Path, catalog: Catalog, *, workers: int, edge: Edge) -> Installed:
     """Write everything Envoy reads into a folder that exists.
 
     Clusters that are there already stay: an Envoy that somebody else runs may have requests on them. Raises
     `ConfigError`, and changes nothing, when Envoy would not accept it.
     """
-    values = {LISTEN: listen, PORT: str(port), METRICS_ADDRESS: metrics_address(metrics_listen, metrics_port)}
-    install(folder, run_files(BOOTSTRAP_SOURCE.read_text(), values, catalog, workers, _clusters(folder)))
+    install(folder, run_files(BOOTSTRAP_SOURCE.read_text(), edge, catalog, workers, _clusters(folder)))
     return _installed(folder)
 
 
@@ -86,7 +70,7 @@ def write_clusters(folder: Path, catalog: Catalog, drop: Collection[str] = ()) -
 
 def run_files(
     bootstrap: str,
-    values: Mapping[str, str],
+    edge: Edge,
     catalog: Catalog,
     workers: int,
     kept: Mapping[str, Json] = MappingProxyType({}),
@@ -95,7 +79,8 @@ def run_files(
     return {
         SIDECAR: render_sidecar(workers),
         **_cluster_files(catalog, kept),
-        BOOTSTRAP: render_bootstrap(bootstrap, values),
+        **tls_files(edge),
+        **bootstrap_files(bootstrap, edge),
     }
 
 
@@ -111,7 +96,7 @@ def install(folder: Path, files: Mapping[str, str]) -> None:
     """
     with TemporaryDirectory(prefix=".candidate-", dir=folder) as aside:
         candidate = Path(aside) / "run"  # Envoy opens the journal beside it even to validate
-        for path in (BOOTSTRAP, SIDECAR, SECRETS):
+        for path in (BOOTSTRAP, ROUTES, SIDECAR, SECRETS, TLS):
             _copy(folder / path, candidate / path)
         for path, text in files.items():
             (candidate / path).parent.mkdir(parents=True, exist_ok=True)
@@ -143,6 +128,10 @@ def _whole_bootstrap(folder: Path) -> dict[str, Any]:
     for cluster in _read(folder / CLUSTERS)["resources"]:
         cluster.pop("@type")
         bootstrap["static_resources"]["clusters"].append(cluster)
+    routes = {each.pop("@type") and each["name"]: each for each in _read(folder / ROUTES)["resources"]}
+    for connection_manager in connection_managers(bootstrap):
+        if rds := connection_manager.pop("rds", None):
+            connection_manager["route_config"] = routes[rds["route_config_name"]]
     return bootstrap
 
 

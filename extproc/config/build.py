@@ -48,7 +48,15 @@ def _channel(name: str, spec: ChannelSpec, known: Mapping[str, ModelSpec]) -> Ch
     models = {public: vendor for model, vendor in served.items() for public in (model, *known[model].aliases)}
     drained = spec.state is ChannelState.DRAINED
     return Channel(
-        name, spec.dialect, spec.base_url, spec.credential, models, spec.max_concurrent or 0, drained=drained
+        name,
+        spec.dialect,
+        spec.base_url,
+        spec.credential,
+        models,
+        spec.max_concurrent or 0,
+        drained=drained,
+        ca_file=spec.ca_file or "",
+        insecure_tls=spec.insecure_tls,
     )
 
 

@@ -46,6 +46,7 @@ def load(folder: Path, env: Mapping[str, str], *, require_credentials: bool = Tr
     left = {name: spec for name, spec in files.channels.specs.items() if name not in left_out}
     notes = [f"channel {name} is left out: {why}" for name, why in left_out.items()]
     notes += [f"channel {name} is drained: it gets no new request" for name in drained]
+    notes += [f"channel {name} is not safe: insecure_tls" for name, spec in left.items() if spec.insecure_tls]
     notes += [f"group {name} has no channel left" for name in files.groups_without({*left_out, *drained})]
     return Loaded(files.catalog(left), notes)
 

@@ -131,6 +131,12 @@ def _base_url(template: str, info: ValidationInfo) -> str:
     return template if env is None else read_base_url(template, env)
 
 
+def _absolute(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError("must be an absolute path")
+    return path
+
+
 def _vendor_model(name: str) -> str:
     if not is_vendor_model(name.replace(STAR, "x")):
         raise ValueError("is not a model name: it has letters, digits and . _ / : @ + - only")
@@ -183,6 +189,7 @@ def _scope(info: ValidationInfo) -> Scope:
     return scope
 
 
+_ABSOLUTE = {"type": "string", "pattern": "^/"}
 _REFERENCE = {"type": "string", "pattern": REFERENCE.pattern}
 _FACTOR = {"type": "number", "exclusiveMinimum": 0, "maximum": HIGHEST_MULTIPLIER}
 _USD = WithJsonSchema({"type": "number", "minimum": 0, "maximum": DEAREST_USD})
@@ -226,8 +233,18 @@ class ChannelSpec(EntrySpec):
     """What it is there for: all requests, only those under way (`drained`), or none (`disabled`)."""
     max_concurrent: int | None = Field(default=None, ge=1)
     """How many requests it may have under way. Default: as many as there are."""
+    ca_file: Annotated[str, AfterValidator(_absolute), WithJsonSchema(_ABSOLUTE)] | None = None
+    """Who vouches for its certificate: the path of a PEM file. Default: the authorities that the machine trusts."""
+    insecure_tls: bool = False
+    """Whether any certificate will do. Whoever stands in between can then read its credential and every prompt."""
     models: dict[KnownModel, Annotated[str, AfterValidator(_vendor_model)] | None] = Field(min_length=1)
     """The public name of each model it serves, or a family with one `*`: the vendor's name, nothing for the same."""
+
+    @model_validator(mode="after")
+    def _tls_is_checked_or_not(self) -> Self:
+        if self.ca_file and self.insecure_tls:
+            raise ValueError("ca_file says who vouches for its certificate, and insecure_tls that nobody is asked")
+        return self
 
 
 class RatesSpec(Spec):

@@ -57,7 +57,8 @@ class Channel:
     """One upstream. `base_url` is what that vendor's own SDK takes as its base URL.
 
     `models` maps the public name of each model it serves to the vendor's name for it. `max_concurrent` is how many
-    requests it may have under way, 0 for as many as there are. A `drained` one gets no new ones.
+    requests it may have under way, 0 for as many as there are. A `drained` one gets no new ones. Over TLS its
+    certificate is checked, by the authorities of `ca_file` where there is one, unless it is `insecure_tls`.
     """
 
     name: str
@@ -67,6 +68,8 @@ class Channel:
     models: Mapping[str, str] = field(hash=False)
     max_concurrent: int = 0
     drained: bool = False
+    ca_file: str = ""
+    insecure_tls: bool = False
 
     @property
     def cluster(self) -> str:
@@ -75,7 +78,9 @@ class Channel:
         So a request that was admitted before a reload finds what it was admitted to.
         """
         limited = " limited" if self.max_concurrent else ""
-        told = hashlib.sha256(f"{self.dialect} {self.base_url} {self.credential}{limited}".encode()).hexdigest()
+        checked = " insecure" if self.insecure_tls else f" {self.ca_file}" if self.ca_file else ""
+        said = f"{self.dialect} {self.base_url} {self.credential}{limited}{checked}"
+        told = hashlib.sha256(said.encode()).hexdigest()
         return f"{names.CHANNEL_CLUSTER_PREFIX}{self.name}{names.EDITION_MARK}{told[:8]}"
 
     @property

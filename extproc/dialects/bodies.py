@@ -17,7 +17,9 @@ from extproc.errors import INVALID_REQUEST, Refusal
 MAX_ANSWERS = 128
 """OpenAI's own limit on `n`; the other vendors' limits are lower."""
 
-_BASE64_RUN = re.compile(rb"[A-Za-z0-9+/=_-]{1024,}")
+_BASE64_RUN = re.compile(rb"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/=_-]{1024,}")
+"""Looked for only where a run begins: tried at each byte of a shorter run, it takes a minute for 12 MB of them."""
+
 _BASE64_MARKS = (b"base64", b"inlineData", b"inline_data", b"input_audio", b"file_data")
 
 

@@ -57,6 +57,9 @@ _UNITS = {UnitKind.SECOND: ("seconds", 1_000), UnitKind.MINUTE: ("seconds", 1_00
 _UNITS |= {UnitKind.SEARCH: ("searches", 1), UnitKind.IMAGE: ("images", 1)}
 """Which number counts the units of a price, and how many units each of it is."""
 
+_ABSURD = 2**53
+"""No request has so many tokens, and the ledger could not charge them."""
+
 Numbers = Mapping[str, float]
 
 
@@ -70,7 +73,7 @@ class Told:
 
 def read_inclusive(numbers: Numbers, unit: UnitKind | None = None) -> Told:
     """Usage whose parts are in their wholes, but for one that the vendor's total tells to be beside it."""
-    found = {name: max(0, round(number)) for name, number in numbers.items()}
+    found = {name: max(0, round(number)) for name, number in numbers.items() if _counts(number)}
     found = {"input": found.get("total", 0), "output": 0} | found
     beside = found.get("total", 0) - found["input"] - found["output"]
     for part, whole in _BESIDE.items():
@@ -90,7 +93,7 @@ def read_inclusive(numbers: Numbers, unit: UnitKind | None = None) -> Told:
         output_image=found.get("output_image", 0),
         units=_units(numbers, unit),
     )
-    return Told(usage, (*_negative(numbers), *_doubts(found)))
+    return Told(usage, (*_impossible(numbers), *_doubts(found)))
 
 
 def read_words(numbers: Numbers, dialect: Dialect, unit: UnitKind | None = None) -> Told:
@@ -118,11 +121,18 @@ def _units(numbers: Numbers, unit: UnitKind | None) -> int:
     if unit not in _UNITS:
         return 0
     name, each = _UNITS[unit]
-    return max(0, round(numbers.get(name, 0) * each))
+    number = numbers.get(name, 0) * each
+    return max(0, round(number)) if _counts(number) else 0
 
 
-def _negative(numbers: Numbers) -> Iterator[str]:
-    return (f"{name} is negative" for name, number in numbers.items() if number < 0)
+def _counts(number: float) -> bool:
+    """Whether it can be a count: Envoy takes a vendor's "inf" and "nan" for numbers too."""
+    return abs(number) < _ABSURD
+
+
+def _impossible(numbers: Numbers) -> Iterator[str]:
+    yield from (f"{name} is negative" for name, number in numbers.items() if number < 0)
+    yield from (f"{name} is no count" for name, number in numbers.items() if not _counts(number))
 
 
 def _doubts(found: Mapping[str, int]) -> Iterator[str]:

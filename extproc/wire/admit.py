@@ -54,6 +54,7 @@ from extproc.errors import (
 from extproc.wire import codec, replies
 from extproc.wire.counts import count_hold, count_refusal
 from extproc.wire.pb.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
+from extproc.wire.seen import Seen, see
 
 log = structlog.get_logger()
 
@@ -116,7 +117,7 @@ class Admission:
         await stream.write(codec.continue_headers(target, dialect, known.caller.key.owner))
         second = await stream.read()
         if isinstance(second, ProcessingRequest):
-            await stream.write(await _guarded(self._on_body(known, second.request_body.body), head))
+            await stream.write(await _guarded(self._on_body(known, second.request_body.body), head, known))
 
     async def _on_headers(self, head: codec.RequestHead) -> Known | ProcessingResponse | Refusal:
         plaintext = identity.find_credential(head.headers, head.target)
@@ -250,7 +251,7 @@ class Admitted:
 
 
 async def _guarded(
-    decision: Awaitable[T | ProcessingResponse | Refusal], head: codec.RequestHead
+    decision: Awaitable[T | ProcessingResponse | Refusal], head: codec.RequestHead, known: Known | None = None
 ) -> T | ProcessingResponse:
     """The decision, with every refusal and every fault worded for the caller."""
     try:
@@ -264,8 +265,16 @@ async def _guarded(
     if isinstance(decided, Refusal):
         count_refusal(decided)
         dialect = dialect_of(head.target, head.headers)
-        return replies.refuse(decided, dialect, head.request_id)
+        return replies.refuse(decided, dialect, head.request_id, _seen(head, known))
     return decided
+
+
+def _seen(head: codec.RequestHead, known: Known | None) -> Seen | None:
+    """What is shown of a request that is refused."""
+    if known:
+        return see(known.route.operation.name, known.caller.key.group, known.caller.key.prefix)
+    route = find_route(head.method, identity.without_credential(head.target), head.headers)
+    return see(route.operation.name) if isinstance(route, Route) else None
 
 
 def _no_model(name: str) -> Refusal:

@@ -14,10 +14,13 @@ What travels in Envoy's dynamic metadata, under `names.METADATA_NAMESPACE`:
     models                  channel → its name for the model, a JSON string, where that differs from the caller's
     model                   the caller's name for the model, a JSON string, where there are `models`
     model_start, model_end  where in the forwarded body it stands, if it is not in the path
+
+and under `names.SEEN_NAMESPACE` what spans and the access log show of it (`extproc.wire.seen`).
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import cast
 
@@ -52,6 +55,7 @@ from extproc.wire.pb.ext_proc_pb2 import (
 from extproc.wire.pb.http_status_pb2 import HttpStatus, StatusCode
 from extproc.wire.pb.priority_group_pb2 import ClusterWeight, PriorityGroup, PriorityGroupsOverride
 from extproc.wire.pb.token_usage_pb2 import TokenUsage
+from extproc.wire.seen import Seen, see_quote
 
 _VIA_UPSTREAM = "via_upstream"
 """The response code details of an answer that came from a vendor and reached its own end."""
@@ -161,6 +165,7 @@ def forward(answer: Forward) -> ProcessingResponse:
     """Let a request whose body has been read through to its chain."""
     response = ProcessingResponse(request_body=BodyResponse(response=_through(answer)))
     _write_decision(_metadata(response), answer)
+    _show(response, see_quote(answer.quote))
     response.typed_dynamic_metadata[names.CHAIN_NAMESPACE].CopyFrom(_override(answer.clusters))
     return response
 
@@ -172,6 +177,7 @@ def forward_headers(target: str, dialect: Dialect, answer: Forward, task: Task) 
     metadata = _metadata(response)
     _write_decision(metadata, answer)
     metadata[names.META_TASK] = encode_record(task)
+    _show(response, see_quote(answer.quote))
     response.typed_dynamic_metadata[names.CHAIN_NAMESPACE].CopyFrom(_override(answer.clusters))
     return response
 
@@ -211,10 +217,12 @@ def _write_decision(metadata: Struct, answer: Forward) -> None:
         metadata[names.META_MODEL_END] = answer.model_end
 
 
-def immediate(status: int, body: bytes, details: str, headers: Mapping[str, str]) -> ProcessingResponse:
+def immediate(
+    status: int, body: bytes, details: str, headers: Mapping[str, str], seen: Seen | None = None
+) -> ProcessingResponse:
     """Answer at once, in Envoy's place."""
     options = [_header("content-type", "application/json"), *(_header(*pair) for pair in headers.items())]
-    return ProcessingResponse(
+    response = ProcessingResponse(
         immediate_response=ImmediateResponse(
             status=HttpStatus(code=cast("StatusCode", status)),
             headers=HeaderMutation(set_headers=options),
@@ -222,6 +230,8 @@ def immediate(status: int, body: bytes, details: str, headers: Mapping[str, str]
             details=details,
         )
     )
+    _show(response, seen)
+    return response
 
 
 def _header(name: str, value: str) -> HeaderValueOption:
@@ -233,6 +243,19 @@ def _header(name: str, value: str) -> HeaderValueOption:
 
 def _metadata(response: ProcessingResponse) -> Struct:
     return response.dynamic_metadata.get_or_create_struct(names.METADATA_NAMESPACE)
+
+
+def _show(response: ProcessingResponse, seen: Seen | None) -> None:
+    if seen:
+        response.dynamic_metadata.get_or_create_struct(names.SEEN_NAMESPACE).CopyFrom(_seen(seen))
+
+
+@lru_cache(maxsize=4096)
+def _seen(seen: Seen) -> Struct:
+    """What is known of it. To build it costs 11 µs, and the next request of a key is much like the last."""
+    struct = Struct()
+    struct.update({name: value for name, value in asdict(seen).items() if value})
+    return struct
 
 
 def _override(clusters: Mapping[str, str]) -> Any:
@@ -270,6 +293,11 @@ def read_trailers(request: ProcessingRequest, now_ms: int) -> tuple[Quote, Repor
         doubts=told.doubts,
     )
     return quote, report
+
+
+def trailers_id(request: ProcessingRequest) -> str:
+    """The id of the request that these response trailers end."""
+    return str(_attributes(request).get("request.id", ""))
 
 
 def _attributes(request: ProcessingRequest) -> dict[str, object]:
@@ -333,7 +361,7 @@ def read_entry(entry: HTTPAccessLogEntry) -> Ended | None:
     )
     told = _told(common.metadata, quote, clean) if quote else None
     report = Report(
-        request_id=entry.request.request_id or common.stream_id,
+        request_id=entry_id(entry),
         status=response.response_code.value,
         clean=clean,
         channel=_channel(common.upstream_cluster),
@@ -355,6 +383,11 @@ def read_entry(entry: HTTPAccessLogEntry) -> Ended | None:
         never_held=_refused_for_sure(response.response_code_details),
         deadline_ms=common.start_time.ToMilliseconds() + _ms(common.duration) + HOLD_MS,
     )
+
+
+def entry_id(entry: HTTPAccessLogEntry) -> str:
+    """The id of the request that this entry is about."""
+    return entry.request.request_id or entry.common_properties.stream_id
 
 
 # --- journal ----------------------------------------------------------------------------------------------------------
@@ -439,14 +472,18 @@ class JournalLine(msgspec.Struct, frozen=True):
         return usage
 
 
+_DAY_MS = 86_400_000
+"""No request takes so long: who waited for the end of one would wait for ever."""
+
 _journal_decoder = msgspec.json.Decoder(JournalLine)
 
 
 def read_journal_line(raw: bytes) -> JournalLine | None:
     """A line of the journal, None for what is none: a kill of Envoy may leave half of one."""
     try:
-        return _journal_decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        line = _journal_decoder.decode(raw)
+        return line if 0 <= line.ended_ms - int(line.start_ms) <= _DAY_MS else None
+    except (msgspec.DecodeError, ValueError):
         return None
 
 

@@ -189,7 +189,11 @@ async def _read_on(journal: Journal, ledger: Ledger, reports: Reports, now_ms: i
 
 
 async def _report(line: codec.JournalLine, state: State, reports: Reports, now_ms: int) -> None:
-    ended = codec.read_entry(line.entry())
+    try:
+        ended = codec.read_entry(line.entry())
+    except (ValueError, TypeError, msgspec.MsgspecError):
+        log.exception("journal_line_unreadable", request_id=line.request_id)
+        return
     if ended is None:
         return
     if ended.quote:

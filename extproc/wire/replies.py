@@ -10,16 +10,17 @@ from extproc.dialects.model_lists import Reader, model_list, single_model
 from extproc.errors import Refusal
 from extproc.wire import codec
 from extproc.wire.pb.ext_proc_pb2 import ProcessingResponse
+from extproc.wire.seen import Seen
 
 
-def refuse(refusal: Refusal, dialect: Dialect, request_id: str) -> ProcessingResponse:
+def refuse(refusal: Refusal, dialect: Dialect, request_id: str, seen: Seen | None = None) -> ProcessingResponse:
     """The refusal in the caller's dialect. Its details begin with our prefix, so Envoy leaves the body as it is."""
     headers = dict(refusal.headers)
     if refusal.retry_after_seconds is not None:
         headers["retry-after"] = str(refusal.retry_after_seconds)
     prefix = names.UNSURE_DETAILS_PREFIX if refusal.unsure else names.DETAILS_PREFIX
     details = prefix + (refusal.reason or refusal.code)
-    return codec.immediate(refusal.status, error_body(dialect, refusal, request_id), details, headers)
+    return codec.immediate(refusal.status, error_body(dialect, refusal, request_id), details, headers, seen)
 
 
 def rate_headers(result: HoldResult) -> dict[str, str]:

@@ -111,7 +111,7 @@ class Reports:
         try:
             return await self._tell(end)
         except LedgerUnavailable as error:
-            log.warning("ledger_away", error=str(error))
+            log.warning("ledger_away", request_id=end.hold_id, error=str(error))
             self._wait(end, str(error))
             return None
         except asyncio.CancelledError:

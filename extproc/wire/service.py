@@ -66,7 +66,7 @@ class Service:
             if told:
                 await self._reports.conclude(*told, "trailers", now_ms)
         except Exception:
-            log.exception("settle_failed")
+            log.exception("settle_failed", request_id=codec.trailers_id(trailers))
 
     async def access_log(self, _requests: object, stream: AccessLogStream) -> StreamAccessLogsResponse:
         """Batches of finished requests, for as long as Envoy lives."""
@@ -87,7 +87,7 @@ class Service:
             elif ended.owner and not ended.never_held:
                 await self._reports.release_lost(ended, ended.owner, "access_log", now_ms)
         except Exception:
-            log.exception("access_log_entry_failed")
+            log.exception("access_log_entry_failed", request_id=codec.entry_id(entry))
 
     async def check(self, _request: HealthCheckRequest, _context: object) -> HealthCheckResponse:
         """Healthy until the worker drains."""

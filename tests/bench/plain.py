@@ -12,6 +12,7 @@ import yaml
 
 from extproc import envoy_admin
 from extproc.binaries import envoy_binary
+from extproc.compiler.bootstrap import BOOTSTRAP, ROUTES
 from tests.e2e.harness import Gateway, eventually, free_port
 
 VENDOR_PATH: Final = "/openai/v1/"
@@ -27,19 +28,22 @@ class Plain:
     pid: int
 
 
-def plain_bootstrap(text: str, port: int, vendor_port: int) -> dict[str, Any]:
-    """The bootstrap `text` without its sidecar: same listener, same route, same retries; the router is its only filter.
+def plain_bootstrap(run: Path, port: int, vendor_port: int) -> dict[str, Any]:
+    """The bootstrap of a run folder without its sidecar: same listener, route, retries; the router is its only filter.
 
     Local replies and the access log are left out too, for they are Tollgate's.
     """
-    document: dict[str, Any] = yaml.safe_load(text)
+    document: dict[str, Any] = yaml.safe_load((run / BOOTSTRAP).read_text())
+    (routes,) = json.loads((run / ROUTES).read_text())["resources"]
     del document["dynamic_resources"]
     resources = document["static_resources"]
-    resources["listeners"] = [one for one in resources["listeners"] if one["name"] != "metrics"]
-    listener = resources["listeners"][0]
+    (listener,) = resources["listeners"] = [one for one in resources["listeners"] if one["name"] == "edge"]
     listener["address"]["socket_address"]["port_value"] = port
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    del manager["access_log"], manager["local_reply_config"]
+    del manager["access_log"], manager["local_reply_config"], manager["rds"]
+    manager["route_config"] = {"name": routes["name"], "virtual_hosts": routes["virtual_hosts"]}
+    for part in ("typed_per_filter_config", "rate_limits"):
+        manager["route_config"]["virtual_hosts"][0].pop(part, None)
     manager["http_filters"] = manager["http_filters"][-1:]
     _send_to_vendor(manager["route_config"]["virtual_hosts"][0]["routes"])
     resources["clusters"] = [_vendor(vendor_port)]
@@ -52,7 +56,7 @@ def plain_envoy(beside: Gateway, folder: Path) -> Iterator[Plain]:
     port = free_port()
     folder.mkdir()
     settings = beside.settings
-    bootstrap = plain_bootstrap((settings.run / "envoy.yaml").read_text(), port, settings.demo_port)
+    bootstrap = plain_bootstrap(settings.run, port, settings.demo_port)
     (folder / "plain.json").write_text(json.dumps(bootstrap))
     command = [str(envoy_binary()), "-c", "plain.json", "--log-level", "warning", "--concurrency", "2"]
     with (

@@ -5,16 +5,12 @@ from typing import Any
 
 import yaml
 
-from extproc.compiler.bootstrap import metrics_address
+from extproc.compiler.edge import Edge
 from extproc.core.catalog import Catalog, Channel, Dialect, SecretRef
 
 REPOSITORY = Path(__file__).parents[2]
 BOOTSTRAP = (REPOSITORY / "envoy" / "envoy.yaml").read_text()
-VALUES = {
-    "TOLLGATE_LISTEN": "127.0.0.1",
-    "TOLLGATE_PORT": "8080",
-    "TOLLGATE_METRICS_ADDRESS": metrics_address("127.0.0.1", 9465),
-}
+EDGE = Edge()
 
 
 def catalog_of(*channels: Channel, revision: str = "r1") -> Catalog:

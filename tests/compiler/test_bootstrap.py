@@ -1,22 +1,114 @@
 """Filling the bootstrap in, and the endpoints of the sidecar."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import yaml
 
-from extproc.compiler.bootstrap import metrics_address, render_bootstrap, render_sidecar
+from extproc.compiler.bootstrap import BOOTSTRAP, ROUTES, bootstrap_files, render_bootstrap, render_sidecar
+from extproc.compiler.edge import Edge, tls_files
 from extproc.errors import ConfigError
 from extproc.names import worker_socket
-from tests.compiler.samples import BOOTSTRAP, VALUES
+from tests.compiler import samples
+
+SERVICE = ("ratelimit.test", 8081)
+TLS: dict[str, Any] = {"tls_port": 443, "http3_port": 443, "certificates": Path("/tls")}
+
+
+def _laid_out(edge: Edge) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(bootstrap_files(samples.BOOTSTRAP, edge)[BOOTSTRAP])
+    return document
+
+
+def _listeners(edge: Edge) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in _laid_out(edge)["static_resources"]["listeners"]}
 
 
 def test_fills_in_address_and_port() -> None:
     """What is left is YAML without a placeholder, listening where it was told to."""
-    rendered = render_bootstrap(BOOTSTRAP, {**VALUES, "TOLLGATE_LISTEN": "::", "TOLLGATE_PORT": "81"})
-    edge, gate, metrics = yaml.safe_load(rendered)["static_resources"]["listeners"]
-    assert "address" not in gate
-    assert edge["address"] == {"socket_address": {"address": "::", "port_value": 81}}
-    assert metrics["address"] == {"socket_address": {"address": "127.0.0.1", "port_value": 9465}}
-    assert "$" not in rendered
+    edge = Edge(listen="::", port=81)
+    assert _listeners(edge)["edge"]["address"] == {"socket_address": {"address": "::", "port_value": 81}}
+    assert "$" not in "".join(bootstrap_files(samples.BOOTSTRAP, edge).values())
+
+
+@pytest.mark.parametrize(
+    ("edge", "names"),
+    [
+        (Edge(), {"edge", "gate"}),
+        (Edge(**TLS), {"edge", "gate", "edge_tls", "edge_quic"}),
+        (Edge(**TLS, port=0), {"gate", "edge_tls", "edge_quic"}),
+        (Edge(metrics_port=9465), {"edge", "gate", "metrics"}),
+        (Edge(**{**TLS, "http3_port": 0}), {"edge", "gate", "edge_tls"}),
+        (Edge(**TLS, client_ca=Path("/ca.crt")), {"edge", "gate", "edge_tls"}),
+    ],
+)
+def test_there_are_the_listeners_that_are_wanted(edge: Edge, names: set[str]) -> None:
+    """Without a port there is no listener, and with callers' certificates no HTTP/3, which would not ask for them."""
+    assert _listeners(edge).keys() == names
+
+
+@pytest.mark.parametrize("service", [SERVICE, None])
+def test_who_counts_for_many_envoys_is_asked_where_there_is_one(service: tuple[str, int] | None) -> None:
+    """The filter, on every listener, and the cluster of the service are there together or not at all."""
+    resources = _laid_out(Edge(**TLS, ratelimit_service=service))["static_resources"]
+    clusters = [cluster for cluster in resources["clusters"] if cluster["name"] == "ratelimit"]
+    assert len(clusters) == bool(service)
+    assert str(clusters).count("ratelimit.test") == bool(service)
+    for listener in resources["listeners"]:
+        (network_filter,) = listener["filter_chains"][0]["filters"]
+        names = [each["name"] for each in network_filter["typed_config"]["http_filters"]]
+        assert ("limit_everywhere" in names) == (bool(service) and listener["name"] != "gate")
+
+
+def _edges(edge: Edge) -> list[dict[str, Any]]:
+    """What the edge's listeners do with a connection."""
+    listeners = [listener for name, listener in _listeners(edge).items() if name != "gate"]
+    return [listener["filter_chains"][0]["filters"][0]["typed_config"] for listener in listeners]
+
+
+@pytest.mark.parametrize("collector", [("otlp.test", 4317), None])
+def test_spans_are_sent_where_somebody_collects_them(collector: tuple[str, int] | None) -> None:
+    """Every listener traces as many requests as are wanted, and there is the collector's cluster; or neither."""
+    edge = Edge(**TLS, collector=collector, trace_percent=7)
+    clusters = [each for each in _laid_out(edge)["static_resources"]["clusters"] if each["name"] == "otlp"]
+    assert len(clusters) == bool(collector)
+    assert str(clusters).count("otlp.test") == bool(collector)
+    sampled = [http["tracing"]["random_sampling"] for http in _edges(edge) if "tracing" in http]
+    assert sampled == [{"value": 7}] * (3 if collector else 0)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_access_log_is_there_where_it_is_wanted(wanted: bool) -> None:
+    """Beside those that the sidecar and the journal need, which are always there."""
+    for http in _edges(Edge(**TLS, access_log=wanted)):
+        assert [log["name"] for log in http["access_log"]] == ["ends", "journal", *["stdout"] * wanted]
+
+
+def test_all_listeners_of_the_edge_are_alike() -> None:
+    """HTTP/3 differs in its codec alone; and all have their routes from one file, as they count there together."""
+    listeners = _listeners(Edge(**TLS))
+    plain, tls, quic = (
+        listeners[name]["filter_chains"][0]["filters"][0]["typed_config"] for name in ("edge", "edge_tls", "edge_quic")
+    )
+    assert plain == tls
+    assert {name for name in {*plain, *quic} if plain.get(name) != quic.get(name)} == {
+        "codec_type",
+        "http3_protocol_options",
+    }
+    assert plain["rds"]["route_config_name"] == "edge"
+    (routes,) = yaml.safe_load(bootstrap_files(samples.BOOTSTRAP, Edge(**TLS))[ROUTES])["resources"]
+    assert routes["name"] == "edge"
+    assert "limit" in routes["virtual_hosts"][0]["typed_per_filter_config"]
+
+
+@pytest.mark.parametrize("client_ca", [Path("/ca/ca.crt"), None])
+def test_callers_need_a_certificate_exactly_where_somebody_vouches_for_them(client_ca: Path | None) -> None:
+    """Asked for and checked are one thing: neither without the other."""
+    edge = Edge(**TLS, client_ca=client_ca)
+    context = _listeners(edge)["edge_tls"]["filter_chains"][0]["transport_socket"]["typed_config"]
+    assert context["require_client_certificate"] is (client_ca is not None)
+    assert ("/ca/ca.crt" in tls_files(edge)["tls/callers.json"]) is (client_ca is not None)
 
 
 @pytest.mark.parametrize(
@@ -33,19 +125,6 @@ def test_values_and_placeholders_must_match(text: str, values: dict[str, str], m
     """A placeholder that is missing, unknown or misspelled is an error, not a setting that stays as it is."""
     with pytest.raises(ConfigError, match=message):
         render_bootstrap(text, values)
-
-
-def test_the_listeners_are_the_only_thing_deployments_differ_in() -> None:
-    """Everything else in the bootstrap is the same everywhere: the values are these three."""
-    assert set(VALUES) == {"TOLLGATE_LISTEN", "TOLLGATE_PORT", "TOLLGATE_METRICS_ADDRESS"}
-    render_bootstrap(BOOTSTRAP, VALUES)
-
-
-def test_without_a_port_envoys_metrics_are_at_a_socket() -> None:
-    """Nobody but the user that runs Envoy reaches them there: 384 is 0600."""
-    rendered = render_bootstrap(BOOTSTRAP, {**VALUES, "TOLLGATE_METRICS_ADDRESS": metrics_address("127.0.0.1", 0)})
-    *_, metrics = yaml.safe_load(rendered)["static_resources"]["listeners"]
-    assert metrics["address"] == {"pipe": {"path": "metrics.sock", "mode": 384}}
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])

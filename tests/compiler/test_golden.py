@@ -10,7 +10,7 @@ import yaml
 from extproc.compiler.channel_filters import compile_secrets
 from extproc.compiler.clusters import compile_clusters
 from extproc.compiler.install import CLUSTERS, SECRETS, install, run_files
-from tests.compiler.samples import BOOTSTRAP, REPOSITORY, VALUES, read_catalog
+from tests.compiler.samples import BOOTSTRAP, EDGE, REPOSITORY, read_catalog
 
 LUA = REPOSITORY / "extproc" / "compiler" / "channel.lua"
 CASES = sorted((Path(__file__).parent / "cases").glob("*.in.yaml"))
@@ -42,6 +42,6 @@ def test_compiles_to_its_golden_file(case: Path) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.removesuffix(".in.yaml"))
 def test_envoy_accepts_it(case: Path, tmp_path: Path) -> None:
     """The real Envoy validates every case together with the bootstrap, and it is put in place."""
-    files = run_files(BOOTSTRAP, VALUES, read_catalog(case), workers=2)
+    files = run_files(BOOTSTRAP, EDGE, read_catalog(case), workers=2)
     install(tmp_path, files)
     assert {path: (tmp_path / path).read_text() for path in files} == files

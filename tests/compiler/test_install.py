@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from extproc.compiler.bootstrap import BOOTSTRAP, ROUTES
 from extproc.compiler.install import (
-    BOOTSTRAP,
     CLUSTERS,
     SIDECAR,
     install,
@@ -25,7 +25,7 @@ Snapshot = dict[str, tuple[str, int]]
 
 
 def _files(*channels: Channel) -> dict[str, str]:
-    return run_files(samples.BOOTSTRAP, samples.VALUES, samples.catalog_of(*channels), workers=2)
+    return run_files(samples.BOOTSTRAP, samples.EDGE, samples.catalog_of(*channels), workers=2)
 
 
 def _snapshot(folder: Path) -> Snapshot:
@@ -36,8 +36,8 @@ def _snapshot(folder: Path) -> Snapshot:
 
 def test_writes_the_whole_folder_and_tells_the_version(tmp_path: Path) -> None:
     """A fresh folder gets every file, the version is that of the clusters, and no candidate is left behind."""
-    installed = write_run_folder(tmp_path, samples.catalog_of(A, B), workers=2, listen="127.0.0.1", port=8080)
-    assert set(_snapshot(tmp_path)) == {BOOTSTRAP, CLUSTERS, SIDECAR, f"secrets/{A.cluster}.json"}
+    installed = write_run_folder(tmp_path, samples.catalog_of(A, B), workers=2, edge=samples.EDGE)
+    assert set(_snapshot(tmp_path)) == {BOOTSTRAP, ROUTES, CLUSTERS, SIDECAR, f"secrets/{A.cluster}.json"}
     assert f'"version_info": "{installed.version}"' in (tmp_path / CLUSTERS).read_text()
     assert installed.clusters == {A.cluster, B.cluster}
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -92,7 +92,7 @@ def test_a_changed_catalog_replaces_what_changed(tmp_path: Path) -> None:
 
 def test_new_clusters_come_beside_the_old(tmp_path: Path) -> None:
     """The old stay word for word, with their secrets, until they are to be dropped; the bootstrap is left alone."""
-    write_run_folder(tmp_path, samples.catalog_of(A), workers=2, listen="127.0.0.1", port=8080)
+    write_run_folder(tmp_path, samples.catalog_of(A), workers=2, edge=samples.EDGE)
     before = _snapshot(tmp_path)
     moved = samples.channel_of("a", "http://127.0.0.1:9002", "env:ANOTHER_KEY")
 
@@ -114,7 +114,7 @@ def test_new_clusters_come_beside_the_old(tmp_path: Path) -> None:
 
 def test_a_fault_in_new_clusters_changes_nothing(tmp_path: Path) -> None:
     """Neither a file nor a secret, though Envoy would have taken up the part of it that is good."""
-    write_run_folder(tmp_path, samples.catalog_of(A), workers=2, listen="127.0.0.1", port=8080)
+    write_run_folder(tmp_path, samples.catalog_of(A), workers=2, edge=samples.EDGE)
     before = _snapshot(tmp_path)
     scoped = samples.channel_of("c", "http://[fe80::1%25eth0]:80", "env:KEY_OF_C")
     with pytest.raises(ConfigError, match="malformed IP address: fe80::1"):
@@ -124,7 +124,7 @@ def test_a_fault_in_new_clusters_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_sidecar_that_starts_again_leaves_the_clusters(tmp_path: Path) -> None:
     """Beside an Envoy that somebody else runs, and that may have requests on them."""
-    write_run_folder(tmp_path, samples.catalog_of(A), workers=2, listen="127.0.0.1", port=8080)
-    installed = write_run_folder(tmp_path, samples.catalog_of(B), workers=2, listen="127.0.0.1", port=8080)
+    write_run_folder(tmp_path, samples.catalog_of(A), workers=2, edge=samples.EDGE)
+    installed = write_run_folder(tmp_path, samples.catalog_of(B), workers=2, edge=samples.EDGE)
     assert installed.clusters == {A.cluster, B.cluster}
     assert f"secrets/{A.cluster}.json" in _snapshot(tmp_path)

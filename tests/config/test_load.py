@@ -157,6 +157,22 @@ def test_a_drained_channel_keeps_its_place(config: Path) -> None:
         load(config, {"SPARE_API_KEY": "sk-spare"})
 
 
+def test_whose_certificate_is_checked(config: Path) -> None:
+    """By default and with a CA of its own, silently; not at all, with a note. Each way is another cluster."""
+    spare = {"SPARE_API_KEY": "sk-spare"}
+    written = (config / "channels.yaml").read_text()
+    clusters = {load(config, ENV | spare).catalog.channels["spare"].cluster}
+    for terms, notes in (
+        ("ca_file: /etc/vendor.pem", []),
+        ("insecure_tls: true", ["channel spare is not safe: insecure_tls"]),
+    ):
+        (config / "channels.yaml").write_text(written.replace("optional: true", f"optional: true\n    {terms}"))
+        loaded = load(config, ENV | spare)
+        assert loaded.notes == notes
+        clusters.add(loaded.catalog.channels["spare"].cluster)
+    assert len(clusters) == 3
+
+
 def test_limits_of_a_channel_and_terms_of_a_group(config: Path) -> None:
     """What a channel may have under way, what a group waits and shows; a stream is waited for like the rest."""
     edit(config / "channels.yaml", "    optional: true", "    optional: true\n    max_concurrent: 7")

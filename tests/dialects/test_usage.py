@@ -193,6 +193,8 @@ def test_units_are_what_the_price_is_for(unit: UnitKind | None, numbers: dict[st
         ({"input_first": 10, "input": 0, "output": 1}, "input fell"),
         ({"input_first": 10, "input": 12, "cache_read": 4, "output": 1}, "input fell"),
         ({"input": -5, "output": 1}, "input is negative"),
+        ({"input": float("inf"), "output": 1}, "input is no count"),
+        ({"input": 1, "output": float("nan")}, "output is no count"),
     ],
 )
 def test_what_does_not_add_up_is_said(numbers: dict[str, float], doubt: str) -> None:

@@ -34,6 +34,9 @@ T = TypeVar("T")
 READY_SECONDS = 60.0
 SETTLE_SECONDS = 20.0
 
+NO_FLOOD = dict.fromkeys(("TOLLGATE_RATE_PER_CREDENTIAL", "TOLLGATE_RATE_PER_ADDRESS"), "4000000000")
+"""All tests come from one address, and load tests by one key."""
+
 HTTP = httpx.Client(trust_env=False, timeout=60)
 """One client for all: each of its own would cost a TLS context."""
 
@@ -213,6 +216,7 @@ def gateway(
     environment: Mapping[str, str] | None = None,
     metrics: bool = False,
     beside: "Gateway | None" = None,
+    plain: bool = True,
 ) -> Iterator[Gateway]:
     """A gateway with this configuration, stopped at the end; it must then leave no process behind.
 
@@ -222,23 +226,26 @@ def gateway(
         config,
         data,
         beside.settings.redis_url if beside else None,
-        port=free_port(),
+        port=free_port() if plain else 0,
         demo_port=beside.settings.demo_port if beside else free_port(),
         workers=workers,
+        tls_port=free_port(),
         metrics_port=free_port() if metrics else 0,
         envoy_metrics_port=free_port() if metrics else 0,
     )
+    edge = settings.edge
     command = [sys.executable, "-m", "extproc", "up", "--json", "--config", str(config), "--data", str(data)]
-    command += ["--port", str(settings.port), "--demo-port", str(settings.demo_port), "--workers", str(workers)]
-    command += ["--metrics-port", str(settings.metrics_port)]
-    command += ["--envoy-metrics-port", str(settings.envoy_metrics_port)]
+    command += ["--port", str(edge.port), "--tls-port", str(edge.tls_port), "--demo-port", str(settings.demo_port)]
+    command += ["--workers", str(workers), "--metrics-port", str(settings.metrics_port)]
+    command += ["--envoy-metrics-port", str(edge.metrics_port)]
     data.mkdir(parents=True, exist_ok=True)
     if beside:
         command += ["--redis", beside.settings.redis_url, "--no-demo"]
         (data / "pepper").write_bytes(load_pepper(beside.settings))
     said = data / "up.log"
     with said.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **(environment or {})})
+        environment = {**os.environ, **NO_FLOOD, **(environment or {})}
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     running = Gateway(settings, process)
     try:
         eventually(

@@ -19,14 +19,37 @@ ANSWER = json.dumps(
     }
 ).encode()
 
+TELLING = {
+    "x-ratelimit-limit-requests": "99999",
+    "x-ratelimit-limit": "99999",
+    "openai-organization": "org-of-the-operator",
+    "openai-project": "proj-of-the-operator",
+    "openai-processing-ms": "99",
+    "anthropic-organization-id": "org-of-the-operator",
+    "anthropic-ratelimit-tokens-remaining": "99999",
+    "x-amzn-requestid": "of-the-vendor",
+    "x-ms-region": "of-the-vendor",
+    "x-envoy-upstream-service-time": "99",
+    "cf-ray": "of-the-vendor",
+    "set-cookie": "__cf_bm=of-the-vendor",
+    "via": "1.1 of-the-vendor",
+    "alt-svc": 'h3=":99999"',
+    "server": "of-the-vendor",
+    "strict-transport-security": "max-age=99999",
+    "x-request-id": "req-of-the-vendor",
+    "request-id": "req-of-the-vendor",
+    "x-tollgate-cost": "99999",
+}
+"""What its answers say of the operator's account with it, and of itself."""
+
 
 class OddVendor(ThreadingHTTPServer):
     """The first segment of the path says what it does. `bodies` are those received, by that segment."""
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        super().__init__((address, 0), _Handler)
         self.bodies: dict[str, list[bytes]] = {}
 
     @property
@@ -62,7 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
-        self.send_header("x-ratelimit-limit-requests", "99999")
+        for name, value in TELLING.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 

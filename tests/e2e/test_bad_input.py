@@ -463,7 +463,7 @@ def over_http2(
         connection.send_headers(1, list(trailers.items()), end_stream=True)
     told: dict[str, str] = {}
     body = b""
-    with socket.create_connection((demo.settings.listen, demo.settings.port), timeout=10) as wire:
+    with socket.create_connection((demo.settings.edge.listen, demo.settings.edge.port), timeout=10) as wire:
         while True:
             wire.sendall(connection.data_to_send())
             for event in connection.receive_data(wire.recv(65536)):
@@ -486,7 +486,7 @@ def http2_headers(demo: Gateway, dialect: Dialect, key: str) -> dict[str, str]:
         ":method": "POST",
         ":path": dialect.path,
         ":scheme": "http",
-        ":authority": f"127.0.0.1:{demo.settings.port}",
+        ":authority": f"127.0.0.1:{demo.settings.edge.port}",
     }
     return {**pseudo, "content-type": "application/json", **key_header(dialect, key)}
 
@@ -518,7 +518,7 @@ def test_a_body_with_trailers_is_served_and_charged(demo: Gateway, dialect: Dial
 
 def exchange(demo: Gateway, head: list[str], body: Iterator[bytes]) -> httpx.Response:
     """Write as much of a request as is taken, then read the answer. For answers that come before the request's end."""
-    with socket.create_connection((demo.settings.listen, demo.settings.port), timeout=30) as wire:
+    with socket.create_connection((demo.settings.edge.listen, demo.settings.edge.port), timeout=30) as wire:
         wire.sendall("\r\n".join([*head, "host: gateway", "connection: close", "", ""]).encode())
         try:
             for part in body:

@@ -206,7 +206,7 @@ def test_client_gone_before_the_first_byte(chains: Gateway, books: Books, form: 
     body = FORMS[form].encode(prompt({"first_delay_ms": 60_000}))
     sent = {**headers(FORMS[form], customer.key), "host": "tollgate", "content-length": str(len(body))}
     lines = [f"POST {FORMS[form].path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
-    with socket.create_connection(("127.0.0.1", chains.settings.port)) as connection:
+    with socket.create_connection(("127.0.0.1", chains.settings.edge.port)) as connection:
         connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
         eventually(chains.received, "the vendor to be asked")
 

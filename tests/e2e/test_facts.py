@@ -13,7 +13,7 @@ import pytest
 
 from extproc import envoy_admin, names
 from extproc.binaries import envoy_binary
-from extproc.compiler.bootstrap import LISTEN, METRICS_ADDRESS, PORT, metrics_address
+from extproc.compiler.edge import Edge
 from extproc.compiler.install import BOOTSTRAP_SOURCE, CLUSTERS, install, run_files, write_run_folder
 from extproc.config.load import load
 from extproc.core.catalog import Catalog, Channel, Dialect
@@ -155,10 +155,8 @@ def test_e_a_bad_cluster_file_changes_nothing(chains: Gateway, odd_vendor: OddVe
     run = chains.settings.run
     catalog = load(CHAINS, {**chains.settings.environment(), **environment(odd_vendor)}).catalog
     fewer = {name: channel for name, channel in catalog.channels.items() if name != "c"}
-    metrics = metrics_address(chains.settings.metrics_listen, chains.settings.envoy_metrics_port)
-    values = {LISTEN: chains.settings.listen, PORT: str(chains.settings.port), METRICS_ADDRESS: metrics}
     less = Catalog.of("faulty", fewer, catalog.models, catalog.groups)
-    files = run_files(BOOTSTRAP_SOURCE.read_text(), values, less, chains.settings.workers)
+    files = run_files(BOOTSTRAP_SOURCE.read_text(), chains.settings.edge, less, chains.settings.workers)
     files[CLUSTERS] = files[CLUSTERS].replace('"address": "127.0.0.1"', '"address": "not.an.address"', 1)
     before = _stats(chains, "cluster_manager.cds")
 
@@ -294,9 +292,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, odd_vendor: OddVendor) -> Iter
     """Our bootstrap and clusters with one channel, `x`, and the admit above in place of a worker."""
     folder, port = tmp_path_factory.mktemp("lab"), free_port()
     channel = Channel("x", Dialect.OPENAI, f"http://127.0.0.1:{odd_vendor.port}/answer/v1", None, {})
-    installed = write_run_folder(
-        folder, Catalog.of("lab", {"x": channel}, {}, {}), workers=1, listen="127.0.0.1", port=port
-    )
+    catalog = Catalog.of("lab", {"x": channel}, {}, {})
+    installed = write_run_folder(folder, catalog, workers=1, edge=Edge(port=port))
     server = grpc.server(ThreadPoolExecutor(4))
     process = grpc.stream_stream_rpc_method_handler(
         _admit, ProcessingRequest.FromString, ProcessingResponse.SerializeToString

@@ -200,7 +200,7 @@ def test_status_names_a_worker_that_hangs(watched: Watched) -> None:
 def test_envoys_metrics(watched: Watched) -> None:
     """`GET /stats/prometheus` tells Envoy's own, with a query or without."""
     for path in ("/stats/prometheus", "/stats/prometheus?usedonly"):
-        answer = HTTP.get(f"http://127.0.0.1:{watched.gateway.settings.envoy_metrics_port}{path}")
+        answer = HTTP.get(f"http://127.0.0.1:{watched.gateway.settings.edge.metrics_port}{path}")
         assert answer.status_code == 200
         found = Scraped(answer.text)("envoy_http_downstream_rq_total", envoy_http_conn_manager_prefix="edge")
         assert not math.isnan(found)
@@ -233,7 +233,7 @@ BARRED = [
 @pytest.mark.parametrize(("method", "path"), BARRED)
 def test_nothing_else_of_the_admin_interface(watched: Watched, method: str, path: str) -> None:
     """Any other page and any other method: 404 from the listener itself, and Envoy goes on as before."""
-    connection = http.client.HTTPConnection("127.0.0.1", watched.gateway.settings.envoy_metrics_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", watched.gateway.settings.edge.metrics_port, timeout=10)
     try:
         connection.putrequest(method, path, skip_accept_encoding=True)
         connection.putheader("content-length", "0")
@@ -249,7 +249,7 @@ def test_nothing_else_of_the_admin_interface(watched: Watched, method: str, path
 
 def test_without_ports_nobody_listens(watched: Watched, demo: Gateway) -> None:
     """A gateway with both ports 0 listens at none for metrics: Envoy's are at a socket of its own."""
-    assert demo.settings.metrics_port == demo.settings.envoy_metrics_port == 0
+    assert demo.settings.metrics_port == demo.settings.edge.metrics_port == 0
     with socket.socket(socket.AF_UNIX) as envoy:
         envoy.connect(str(demo.settings.run / "metrics.sock"))
     assert (demo.settings.run / "metrics.sock").stat().st_mode & 0o777 == 0o600

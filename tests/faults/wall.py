@@ -159,7 +159,7 @@ class Wall:
 
     def _sent(self, asked: list[bytes]) -> list[Caller]:
         """Requests that nothing happens to, over."""
-        callers = self.callers.send(self.gateway.settings.port, asked)
+        callers = self.callers.send(self.gateway.settings.edge.port, asked)
         eventually(lambda: all(caller.over for caller in callers), "undisturbed requests to be over", REACH_SECONDS)
         self.callers.leave(callers)
         return callers
@@ -195,7 +195,7 @@ class Wall:
         return callers
 
     def _send(self, asked: list[Asked]) -> list[Caller]:
-        return self.callers.send(self.gateway.settings.port, [each.request for each in asked])
+        return self.callers.send(self.gateway.settings.edge.port, [each.request for each in asked])
 
     def _reach(self, cell: Cell, there: Callable[[], bool]) -> None:
         eventually(there, f"all requests to be at {cell.point}", REACH_SECONDS)

@@ -44,6 +44,7 @@ from extproc.wire.pb.ext_proc_pb2 import (
 )
 from extproc.wire.pb.priority_group_pb2 import PriorityGroupsOverride
 from extproc.wire.pb.token_usage_pb2 import InputTokenDetails, OutputTokenDetails, TokenUsage
+from extproc.wire.seen import see
 from tests.core.samples import KEY, quote, quotes, steady, words
 
 QUOTE = quote(routes.MESSAGES, stream=True)
@@ -71,9 +72,9 @@ def headers_set(common: CommonResponse) -> dict[str, bytes]:
 
 
 def metadata_of(response: ProcessingResponse) -> dict[str, Any]:
-    """The untyped metadata that an answer sets in our namespace, and in no other."""
+    """The untyped metadata that an answer sets in our namespace, and in no other but that for spans."""
     namespaces = MessageToDict(response.dynamic_metadata)
-    assert set(namespaces) == {names.METADATA_NAMESPACE}
+    assert set(namespaces) - {names.SEEN_NAMESPACE} == {names.METADATA_NAMESPACE}
     ours = namespaces[names.METADATA_NAMESPACE]
     assert isinstance(ours, dict)
     return ours
@@ -207,6 +208,33 @@ def test_a_name_that_is_in_the_path_is_nowhere_in_the_body() -> None:
     """Without offsets nothing is spliced into the request; the names are for the answer."""
     forward = replace(FORWARD, model_start=0, model_end=0, limits={}, shown=[], costs={})
     assert set(metadata_of(forwarded(forward))) == {"quote", "paths", "models", "model"}
+
+
+def test_what_is_shown_of_a_request() -> None:
+    """Of one that is let through, whose it is and which model it asks for; of a refused one what is given."""
+    seen = seen_of(forwarded(replace(FORWARD, quote=replace(QUOTE, operation="openai.chat"))))
+    assert seen == {
+        "name": f"chat {QUOTE.model}",
+        "operation": "chat",
+        "provider": "openai",
+        "group": QUOTE.group,
+        "key_prefix": QUOTE.key_prefix,
+        "model": QUOTE.model,
+    }
+    refused = again(codec.immediate(402, b"{}", "tollgate_x", {}, see("gemini.embed", "gold")))
+    assert seen_of(refused) == {
+        "name": "embeddings",
+        "operation": "embeddings",
+        "provider": "gcp.gemini",
+        "group": "gold",
+    }
+    assert not again(codec.immediate(401, b"{}", "tollgate_x", {})).dynamic_metadata.fields
+
+
+def seen_of(response: ProcessingResponse) -> dict[str, str]:
+    """What an answer shows of the request."""
+    seen: dict[str, str] = MessageToDict(response.dynamic_metadata)[names.SEEN_NAMESPACE]
+    return seen
 
 
 @pytest.mark.parametrize("body", [b'{"model":"gpt"}', b""])

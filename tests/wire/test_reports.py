@@ -272,6 +272,7 @@ async def test_without_a_disk_what_is_lost_at_the_end_is_logged(tmp_path: Path) 
             await reports.send(release(name))
         assert reports.drain() == 0
     assert [entry["request_id"] for entry in logs if entry["event"] == "report_dropped"] == ["a", "b"]
+    assert [entry["request_id"] for entry in logs if entry["event"] == "ledger_away"] == ["a"]
     assert [entry["event"] for entry in logs].count("spool_unwritable") == 1
 
 
