@@ -11,7 +11,7 @@ A request above a cluster's limit is refused for good, too. So a limited channel
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from types import MappingProxyType
@@ -130,9 +130,9 @@ def _like(channel: Channel) -> Channel:
     """A channel that compiles alike. Few of them stand for all: envoy-data-plane takes 30 ms for one."""
     upstream = _Upstream.of(channel)
     host = "192.0.2.1" if upstream.is_address else "like.invalid"
-    return Channel(
+    return replace(
+        channel,
         name="like",
-        dialect=channel.dialect,
         base_url=f"{'https' if upstream.tls else 'http'}://{host}:50001",
         credential=channel.credential and SecretRef("env", "LIKE"),
         models=MappingProxyType({}),

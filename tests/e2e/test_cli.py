@@ -410,7 +410,7 @@ def test_without_a_gateway_each_command_says_so(
     assert "Is `tollgate up` running?" in said.err
 
 
-@pytest.mark.parametrize("arguments", [(), ("keys",), ("nonsense",), ("keys", "create"), ("up", "--port", "0")])
+@pytest.mark.parametrize("arguments", [(), ("keys",), ("nonsense",), ("keys", "create"), ("up", "--port", "-1")])
 def test_wrong_usage_exits_2_and_helps(tollgate: Tollgate, arguments: tuple[str, ...]) -> None:
     """No command, an unknown one, a missing or impossible option: exit 2 and the usage."""
     said = tollgate(*arguments)

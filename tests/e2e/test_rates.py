@@ -6,6 +6,7 @@ import httpx
 import openai
 import pytest
 
+from extproc.names import RATE_HEADERS
 from tests.e2e.harness import HTTP, Customer, Gateway
 
 SCRIPT = '[[sim {"chunks": 5}]]'
@@ -21,7 +22,7 @@ def ask(gateway: Gateway, customer: Customer, group_path: str = "", **more: Any)
 
 def limits(answer: httpx.Response) -> dict[str, str]:
     """What an answer tells of the key's minute."""
-    return {name: value for name, value in answer.headers.items() if name.startswith("x-ratelimit-")}
+    return {name: value for name, value in answer.headers.items() if name in RATE_HEADERS}
 
 
 @pytest.mark.parametrize("stream", [False, True])
