@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from extproc import envoy_admin
 from tests.e2e.calls import call
 from tests.e2e.harness import HTTP, Customer, Gateway, eventually, gateway
 from tests.e2e.test_reload import ENVIRONMENT, Edited, Folder
