@@ -118,7 +118,7 @@ def test_a_new_channel_is_live_with_a_key_that_only_envoy_knows(stack: Stack, cu
 
     found = eventually(asked, "a call there", BACK_SECONDS)
     assert found[-1]["headers"]["authorization"] == "Bearer only-envoy-is-told"
-    everything = stack.inside("sidecar", "bash", "-c", "env; cat /data/run/*/* /data/run/envoy.yaml")
+    everything = stack.inside("sidecar", "bash", "-c", "env; cat -v /data/run/*/* /data/run/envoy.yaml")
     assert "DEMO_KEY" in everything
     assert "only-envoy-is-told" not in everything
     path.write_text(before)
