@@ -21,7 +21,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import TimeoutError as NoAnswer
 
 from extproc.store.address import Node
-from extproc.store.lane import FOREIGN, Command, Lane, key_of
+from extproc.store.lane import ANSWER_SECONDS, FOREIGN, Command, Lane, Overdue, key_of
 
 PAUSE_SECONDS = 0.01
 """How long to wait before asking for the third time; for the second not at all, for the fourth twice as long …"""
@@ -50,11 +50,21 @@ class Cluster:
         self._failure: Exception = ClusterDownError("no server of the cluster has the slot")
 
     async def ask(self, command: Command) -> Any:
-        """Its answer, or the error when asking again does not help. It goes on asking until the caller gives up."""
+        """Its answer, or the error when asking again does not help. It goes on asking for `ANSWER_SECONDS`."""
+        slot = key_slot(key_of(command))
+        due = asyncio.get_running_loop().time() + ANSWER_SECONDS
+        node = self._primaries.get(slot)
         try:
-            return await self._ask(command, key_slot(key_of(command)))
-        except asyncio.CancelledError:
+            answer = None if node is None else await self._lane(node).ask(command)
+            if node is not None and not isinstance(answer, FOREIGN):
+                return answer
+            async with asyncio.timeout_at(due):
+                return await self._ask_again(command, slot, node, answer)
+        except TimeoutError:
             self._learn()  # the server may hang, and another have taken its place
+            return Overdue()
+        except asyncio.CancelledError:
+            self._learn()
             raise
 
     async def primaries(self) -> list[Lane]:
@@ -68,26 +78,27 @@ class Cluster:
             self._learning.cancel()
         await asyncio.gather(*(lane.aclose() for lane in self._lanes.values()))
 
-    async def _ask(self, command: Command, slot: int) -> Any:
-        node, asking, lost = self._primaries.get(slot), False, False
-        pause = 0.0
+    async def _ask_again(self, command: Command, slot: int, node: Node | None, answer: Any) -> Any:
+        """After this answer of this server; of none as long as nobody knows who has the slot."""
+        pause, lost = 0.0, False
         while True:
+            asking = False
+            if isinstance(answer, AskError) and node is not None:  # of which MOVED is one
+                node, asking = self._redirected(answer, node), not isinstance(answer, MovedError)
+            elif _is_split(answer):
+                node = self._primaries.get(slot)
+            elif isinstance(answer, LOST) and not lost:
+                node, lost = None, True
+            elif node is not None:
+                return answer
+            await asyncio.sleep(pause)
+            pause += PAUSE_SECONDS
             if node is None:
                 await asyncio.shield(self._learn())
                 node = self._primaries.get(slot)
             if node is None:
                 return self._failure
             answer = await self._lane(node).ask(command, asking)
-            if isinstance(answer, AskError):  # of which MOVED is one
-                node, asking = self._redirected(answer, node), not isinstance(answer, MovedError)
-            elif _is_split(answer):
-                node, asking = self._primaries.get(slot), False
-            elif isinstance(answer, LOST) and not lost:
-                node, asking, lost = None, False, True
-            else:
-                return answer
-            await asyncio.sleep(pause)
-            pause += PAUSE_SECONDS
 
     def _redirected(self, told: AskError, by: Node) -> Node:
         node = (told.host or by[0], told.port)

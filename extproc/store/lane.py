@@ -3,7 +3,8 @@
     a caller → waits → the next pipeline → its own answer or error
 
 One pipeline is under way at a time, and what is called meanwhile goes into the next: the busier it gets, the fewer
-round trips a call costs. A caller that gives up takes nothing from the others: only its own future is cancelled.
+round trips a call costs. A caller that gives up takes nothing from the others: only its own future is cancelled. One
+timer looks after all callers, for a timeout around each call costs more than sending it.
 
 With replicas to wait for, a pipeline with a write in it ends in `WAIT`: a primary answers before any replica has the
 write, and one that dies just then takes it along. `WAIT` waits for what its own connection wrote, and a verb that is
@@ -12,7 +13,7 @@ repeated writes nothing, so each such pipeline writes a mark of its own, behind 
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
@@ -24,24 +25,32 @@ from redis.exceptions import (
     RedisError,
     TryAgainError,
 )
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import TimeoutError as NoAnswer
 
 from extproc.store import scripts
+from extproc.store.pipe import Command as Command
+from extproc.store.pipe import Pipe
 
 FOREIGN = (RedisError, RedisClusterException, ChildDeadlockedError, IncorrectPolicyType, OSError)
 """All that redis-py raises; what the system and a timeout raise is an `OSError`."""
+
+ANSWER_SECONDS = 2.0
+"""The most that any call takes, waiting included; whether it took effect is then unknown."""
 
 REPLICA_SECONDS = 1.0
 """How long replicas may take to have a write: less than a call may take in all."""
 
 MARK_SECONDS = 60
 
+GLANCE_SECONDS = 0.01
+"""How often at most it is looked who has waited long enough: while Redis hangs, many have."""
+
 READS = {
     *("CLUSTER SLOTS", "CONFIG", "ECHO", "EXISTS", "GET", "HGET", "HGETALL", "HMGET", "INFO", "PING", "SMEMBERS"),
     *("TIME", "XRANGE", "ZCARD", "ZRANGE"),
 }
 """Commands of which no replica need know. Any other may change something."""
-
-Command = tuple[str | bytes, ...]
 
 ASKING: Command = ("ASKING",)
 
@@ -50,11 +59,19 @@ class TooFewReplicas(RedisError):
     """A write is done, but not where it would outlive its server."""
 
 
+class Overdue(NoAnswer):
+    """No answer in time; whether it took effect is unknown."""
+
+    def __init__(self) -> None:
+        super().__init__(f"did not answer within {ANSWER_SECONDS} s")
+
+
 @dataclass(slots=True)
 class _Call:
     command: Command
     asking: bool
-    answer: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    due: float
+    answer: asyncio.Future[Any]
 
     @property
     def writes(self) -> bool:
@@ -65,43 +82,71 @@ class Lane:
     """One connection to one server, or to the primary that Sentinels name. Connects when first used, and when lost.
 
     `replicas` must have each write. A lost connection is tried once more at once, which is safe because every verb may
-    be repeated.
+    be repeated. Whoever waits is told something: an answer, an error, `Overdue`, or a fault in here, as an exception.
     """
 
     def __init__(self, name: str, redis: Redis, replicas: int = 0) -> None:
         self.name = name
         self._redis = redis
         self._replicas = replicas
+        self._pipe = Pipe(redis)
         self._waiting: list[_Call] = []
+        self._under_way: list[_Call] = []
         self._sender: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def ask(self, command: Command, asking: bool = False) -> Any:
-        """Its answer, or the error; `asking` for a key that is on its way to this server."""
-        call = _Call(command, asking)
+        """Its answer, or the error, `Overdue` for one; `asking` for a key that is on its way to this server."""
+        loop = asyncio.get_running_loop()
+        call = _Call(command, asking, loop.time() + ANSWER_SECONDS, loop.create_future())
         self._waiting.append(call)
         if self._sender is None:
-            self._sender = asyncio.create_task(self._send_all())
-        return await call.answer
+            self._sender = loop.create_task(self._send_all())
+        if self._timer is None:
+            self._timer = loop.call_at(call.due, self._give_up, loop)
+        return self._pipe.meaning(command, await call.answer)
 
     async def aclose(self) -> None:
         """Let what is under way finish, and disconnect."""
         if self._sender is not None:
             await asyncio.wait([self._sender])
+        await self._pipe.aclose()
         await self._redis.aclose()
+
+    def _give_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell whoever has waited long enough, and look again when the next one has.
+
+        A pipeline is given up, and its connection with it, when the last of its callers is overdue.
+        """
+        calls = [*self._under_way, *self._waiting]
+        now = loop.time()
+        for call in calls:
+            if call.due <= now and not call.answer.done():
+                call.answer.set_result(Overdue())
+        if self._under_way and self._under_way[-1].due <= now:
+            self._pipe.give_up(Overdue())
+        due = next((call.due for call in calls if call.due > now), None)
+        self._timer = None if due is None else loop.call_at(max(due, now + GLANCE_SECONDS), self._give_up, loop)
 
     async def _send_all(self) -> None:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting, []
-                await self._send([call for call in batch if not call.answer.done()])
+                self._under_way = [call for call in batch if not call.answer.done()]
+                await self._send(self._under_way)
         finally:
-            self._sender = None
+            self._sender, self._under_way = None, []
 
     async def _send(self, batch: list[_Call]) -> None:
         try:
-            answers = await self._answers(batch)
+            answers = await self._answers(batch) if batch else []
         except FOREIGN as error:
             answers = [error] * len(batch)
+        except Exception as fault:
+            for call in batch:
+                if not call.answer.done():
+                    call.answer.set_exception(fault)
+            return
         for call, answer in zip(batch, answers, strict=True):
             if not call.answer.done():
                 call.answer.set_result(answer)
@@ -120,8 +165,8 @@ class Lane:
     async def _written(self, calls: Sequence[_Call]) -> list[Any]:
         """The answers, a write's only if enough replicas have it."""
         commands = [word for call in calls for word in ((ASKING, call.command) if call.asking else (call.command,))]
-        written = [call.command for call in calls if call.writes]
-        if not written or not self._replicas:
+        written = [call.command for call in calls if call.writes] if self._replicas else []
+        if not written:
             return await self._pipeline(commands)
         *answers, marked, reached = await self._pipeline([*commands, *self._wait(written[0])])
         doubt = self._doubt(marked, reached)
@@ -148,11 +193,17 @@ class Lane:
 
     async def _pipeline(self, commands: Sequence[Command]) -> list[Any]:
         """The answers to all commands but `ASKING`."""
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)
-            answers = await pipeline.execute(raise_on_error=False)
+        try:
+            answers = await self._once(commands)
+        except (ConnectionLost, OSError):
+            answers = await self._once(commands)
         return [answer for command, answer in zip(commands, answers, strict=True) if command is not ASKING]
+
+    async def _once(self, commands: Sequence[Command]) -> list[Any]:
+        await self._pipe.connect()
+        if all(call.answer.done() for call in self._under_way):
+            raise Overdue  # connecting took too long: nobody waits any more
+        return await self._pipe.ask(commands)
 
 
 def key_of(command: Command) -> bytes:

@@ -20,7 +20,7 @@ from extproc.store.audit import read_bucket
 from extproc.store.connection import Connection
 from extproc.store.durability import shortcomings
 from extproc.store.redis_ledger import RedisLedger
-from tests.store.cluster import PRIMARIES, Cluster, Migration, free_ports, owner, wait_until
+from tests.store.cluster import PATIENCE_SECONDS, PRIMARIES, Cluster, Migration, free_ports, owner, wait_until
 from tests.store.redis_server import RedisServer
 from tests.store.traffic import COST_NANO, DUE_MS, NOW_MS, Traffic, answered
 
@@ -168,6 +168,22 @@ async def test_a_call_waits_until_its_keys_are_together(redis: Connection, clust
     assert not call.done()
     migration.end()
     assert await call in (HoldResult(Outcome.HELD), ["overdue"])
+
+
+async def test_a_call_whose_keys_stay_apart_is_given_up(
+    redis: Connection, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it was made, its caller waits no longer than for any other."""
+    traffic = Traffic(redis, new_owner(0))
+    await traffic.open()
+    migration = Migration(cluster, keys.due(bucket_of(traffic.key.owner)))
+    migration.begin()
+    migration.move(keys.key(bucket_of(traffic.key.owner), traffic.key.key_id))
+    monkeypatch.setattr("extproc.store.cluster.ANSWER_SECONDS", GLANCE_SECONDS)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with pytest.raises(LedgerUnavailable, match="did not answer"):
+            await traffic.ledger.hold(traffic.ask("new"))
+    migration.end()
 
 
 async def test_what_has_moved_is_used_where_it_is(redis: Connection, cluster: Cluster) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 import redis.exceptions
@@ -13,12 +14,13 @@ from hypothesis import strategies as st
 from extproc.core.identity import KeyRecord
 from extproc.core.ledger import Account, AccountKind, Hold, HoldResult, Outcome
 from extproc.errors import LedgerUnavailable
+from extproc.store import lane
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
 from extproc.store.lane import FOREIGN
 from extproc.store.redis_ledger import RedisLedger
 from tests.core.samples import caller_of
-from tests.store.redis_server import RedisServer
+from tests.store.redis_server import PATIENCE_SECONDS, RedisServer
 
 KEY = KeyRecord("k1", "ada", "sk-", "", "g")
 WALLET = Account(AccountKind.WALLET, "ada")
@@ -128,6 +130,18 @@ async def test_a_call_given_up_before_it_was_sent_is_not_made(connection: Connec
     assert await connection.execute("GET", "text") is None
 
 
+async def test_a_call_given_up_while_connecting_is_not_made(
+    connection: Connection, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its caller was told that nobody answered; the connection, once it is there, is for those who still wait."""
+    async with frozen(server):
+        with monkeypatch.context() as impatient:
+            impatient.setattr(lane, "ANSWER_SECONDS", 0.05)
+            with pytest.raises(LedgerUnavailable, match="did not answer"):
+                await connection.execute("SET", "text", "sent")
+    assert await connection.execute("GET", "text") is None
+
+
 async def test_what_is_no_text_fails_for_its_caller_alone(connection: Connection) -> None:
     """An argument that cannot be sent does not take the pipeline of the others with it."""
     good = asyncio.create_task(connection.execute("ECHO", "good"))
@@ -167,6 +181,28 @@ async def test_a_redis_that_hangs_fails_calls_and_the_connection_recovers(
     assert (await ledger.balance("ada", WALLET)).held_nano == 5
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_one_who_gives_up_takes_nothing_from_the_others(
+    connection: Connection, server: RedisServer, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    """Of two calls in one pipeline one has less time left: the other is answered if Redis goes on, else told later."""
+
+    async def call(seconds: float) -> Any:
+        monkeypatch.setattr(lane, "ANSWER_SECONDS", seconds)
+        return await connection.execute("ECHO", "answer")
+
+    await connection.execute("PING")
+    async with frozen(server), asyncio.timeout(PATIENCE_SECONDS):
+        impatient = asyncio.create_task(call(0.05))
+        patient = asyncio.create_task(call(PATIENCE_SECONDS if goes_on else 0.2))
+        with pytest.raises(LedgerUnavailable, match="did not answer"):
+            await impatient
+        if not goes_on:
+            with pytest.raises(LedgerUnavailable, match="did not answer"):
+                await patient
+    assert not goes_on or await patient == "answer"
+
+
 async def test_balances_outlive_a_killed_redis(durable: tuple[RedisServer, Connection]) -> None:
     """While Redis is away every verb says so; when it is back nothing is lost and the scripts are there again."""
     server, connection = durable
@@ -200,3 +236,22 @@ async def test_a_restart_between_two_calls_goes_unnoticed(durable: tuple[RedisSe
     server.kill()
     server.start()
     assert (await RedisLedger(connection).top_up("ada", 5, "b", 0)).limit_nano == 10
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_an_answer_that_a_dying_server_owes_is_its_successors(
+    durable: tuple[RedisServer, Connection], begun: bool
+) -> None:
+    """It had taken the call, and told nothing or half of it: the call is made again, and the caller notices nothing."""
+    server, connection = durable
+    await connection.execute("SET", "text", "x" * 8_000_000)
+    (way,) = await connection._primaries()
+    if not begun:
+        server.freeze()
+    call = asyncio.create_task(connection.execute("GET", "text"))
+    while not (way._pipe._parser.has_data() if begun else way._under_way):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    server.kill()
+    server.start()
+    assert await call == "x" * 8_000_000
