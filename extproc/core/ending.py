@@ -22,7 +22,7 @@ it was counted.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -50,7 +50,8 @@ class Report:
     `status` is the answer's code, 0 for none. `clean` tells whether the answer reached its own end. `usage` is what the
     vendor counted, `usage_whole` whether it had finished counting, `doubts` what in its numbers does not add up.
     `sent_bytes` is the size of the body so far sent. `task` is how far the task is that was asked for, None where none
-    was made.
+    was made. `evidence` stands for all that a whole usage was read from: where another reporter has the same, it has
+    the same to say; 0 where nobody will compare.
     """
 
     request_id: str
@@ -65,6 +66,7 @@ class Report:
     duration_ms: int | None = None
     doubts: tuple[str, ...] = ()
     task: Progress | None = None
+    evidence: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def _delivered(quote: Quote, report: Report) -> Usage:
 
 def _with_units(usage: Usage, quote: Quote) -> Usage:
     """With the units that the vendor counted, else those of the quote."""
-    return replace(usage, units=usage.units or quote.units)
+    return usage if usage.units or not quote.units else replace(usage, units=quote.units)
 
 
 def _perhaps_cached(quote: Quote) -> int:

@@ -1,6 +1,5 @@
 """Whose key is this? Keys are known by an HMAC of their plaintext; the plaintext is never kept."""
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
@@ -139,7 +138,7 @@ def new_plaintext() -> str:
 
 def digest(pepper: bytes, plaintext: str) -> str:
     """The HMAC-SHA256 of a key, in hex: what is stored and looked up."""
-    return hmac.new(pepper, plaintext.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(pepper, plaintext.encode(), "sha256").hex()
 
 
 def find_credential(headers: Mapping[str, str], path: str) -> str | None:

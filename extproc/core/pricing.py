@@ -243,10 +243,15 @@ def cost_nano(usage: Usage, rates: Rates, multiplier_ppm: int, discount_ppm: int
     140000
     """
     tokens: int = sum(getattr(usage, counted) * getattr(rates, name) for name, counted in COUNTED.items())
+    return _rounded(tokens, usage.units, rates, multiplier_ppm, discount_ppm)
+
+
+def _rounded(tokens: int, units: int, rates: Rates, multiplier_ppm: int, discount_ppm: int) -> int:
+    """The cost of `tokens`, each times its rate, with the call and the units."""
     per, exact = 1, tokens + rates.call * TOKENS_PER_RATE
     if rates.unit is not None:
         per = rates.unit.per
-        exact = exact * per + usage.units * rates.unit.nano * TOKENS_PER_RATE
+        exact = exact * per + units * rates.unit.nano * TOKENS_PER_RATE
     whole = TOKENS_PER_RATE * ONE * ONE * per
     return (exact * multiplier_ppm * discount_ppm + whole // 2) // whole
 
@@ -269,6 +274,5 @@ def ceiling_nano(estimate: Estimate, terms: Terms, multiplier_ppm: int, discount
     out = [rates.output, rates.reasoning]
     into += [rates.input_audio, rates.input_image] if estimate.input_media else []
     out += [rates.output_audio, rates.output_image] if estimate.output_media else []
-    worst = Rates.of(max(into), max(out), rates.unit, call=rates.call)
-    usage = Usage.of(estimate.input_tokens, output_tokens=estimate.output_tokens, units=estimate.units)
-    return cost_nano(usage, worst, multiplier_ppm, discount_ppm)
+    tokens = estimate.input_tokens * max(into) + estimate.output_tokens * max(out)
+    return _rounded(tokens, estimate.units, rates, multiplier_ppm, discount_ppm)

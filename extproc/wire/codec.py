@@ -20,14 +20,14 @@ and under `names.SEEN_NAMESPACE` what spans and the access log show of it (`extp
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
-from typing import cast
+from typing import NamedTuple, cast
 
 import msgspec
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.wrappers_pb2 import UInt32Value
 
 from extproc import names
@@ -43,7 +43,6 @@ from extproc.dialects.usage import UNCOUNTED, Told, agree, read_inclusive, read_
 from extproc.wire.pb.access_log_entry_pb2 import AccessLogType, HTTPAccessLogEntry
 from extproc.wire.pb.core_pb2 import HeaderValue, HeaderValueOption, Metadata
 from extproc.wire.pb.ext_proc_pb2 import (
-    BodyMutation,
     BodyResponse,
     CommonResponse,
     HeaderMutation,
@@ -76,27 +75,53 @@ class RequestHead:
         return self.headers.get(names.REQUEST_ID_HEADER, "")
 
 
+@dataclass(frozen=True)
+class Way:
+    """Where a chain leads: the same for all requests at one path for one model that were given this chain.
+
+    `paths` has what each channel is asked at, `clusters` the cluster of each, in the order of the chain, `shown` those
+    the caller may know of. `models` has the vendor's name as JSON for each channel that has another than the caller's.
+    `try_seconds` is what each attempt has until its answer begins, 0 for what the route says.
+    """
+
+    paths: Mapping[str, str]
+    models: Mapping[str, str]
+    clusters: Mapping[str, str]
+    shown: Collection[str] = ()
+    try_seconds: int = 0
+
+    @cached_property
+    def answer(self) -> bytes:
+        """What `forward` says of it, serialised: to parse a copy takes 1 µs, to build the message 25."""
+        response = ProcessingResponse(
+            request_body=BodyResponse(response=CommonResponse(header_mutation=_attempts(self)))
+        )
+        metadata = _metadata(response)
+        metadata.get_or_create_struct(names.META_PATHS).update(self.paths)
+        if self.shown:
+            metadata.get_or_create_struct(names.META_SHOWN).update({self.clusters[name]: name for name in self.shown})
+        if self.models:
+            metadata.get_or_create_struct(names.META_MODELS).update(self.models)
+        response.typed_dynamic_metadata[names.CHAIN_NAMESPACE].CopyFrom(_override(self.clusters))
+        return response.SerializeToString()
+
+
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """What admit lets through: the quote, the chain's paths and models, the changed body (None to leave it).
+    """What admit lets through: the quote, its `record` as JSON, the way, the changed body (None to leave it).
 
-    `models` has the vendor's name as JSON for each channel that has another than the caller's; where the body has it,
-    it stands from `model_start` to `model_end`, else both are 0. `limits` are headers for the answer, whoever gives it.
-    `clusters` has the cluster of each channel, in the order of the chain, `shown` those the caller may know of.
-    `try_seconds` is what each attempt has until its answer begins, 0 for what the route says. `costs` has what the
-    request costs at a channel, in USD, where that is known.
+    Where channels have names of their own for the model and the body has the caller's, that stands from `model_start`
+    to `model_end`, else both are 0. `limits` are headers for the answer, whoever gives it. `costs` has what the request
+    costs at a channel, in USD, where that is known.
     """
 
     quote: Quote
-    paths: Mapping[str, str]
-    models: Mapping[str, str]
+    record: str
+    way: Way
     model_start: int
     model_end: int
     body: bytes | None
     limits: Mapping[str, str]
-    clusters: Mapping[str, str]
-    shown: Collection[str] = ()
-    try_seconds: int = 0
     costs: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -162,59 +187,53 @@ def continue_headers(target: str, dialect: Dialect, owner: str) -> ProcessingRes
 
 
 def forward(answer: Forward) -> ProcessingResponse:
-    """Let a request whose body has been read through to its chain."""
-    response = ProcessingResponse(request_body=BodyResponse(response=_through(answer)))
+    """Let a request whose body has been read through to its chain. Envoy
+    refuses a changed body whose content-length is not changed too.
+    """
+    response = ProcessingResponse.FromString(answer.way.answer)
+    if answer.body is not None:
+        common = response.request_body.response
+        common.body_mutation.body = answer.body
+        common.header_mutation.set_headers.append(_header("content-length", str(len(answer.body))))
     _write_decision(_metadata(response), answer)
     _show(response, see_quote(answer.quote))
-    response.typed_dynamic_metadata[names.CHAIN_NAMESPACE].CopyFrom(_override(answer.clusters))
     return response
 
 
 def forward_headers(target: str, dialect: Dialect, answer: Forward, task: Task) -> ProcessingResponse:
     """Let a question about a task, which has no body, through to its channel."""
-    response = continue_headers(target, dialect, answer.quote.owner)
-    response.request_headers.response.header_mutation.MergeFrom(_through(answer).header_mutation)
+    response, decided = continue_headers(target, dialect, answer.quote.owner), forward(answer)
+    response.request_headers.response.header_mutation.MergeFrom(decided.request_body.response.header_mutation)
+    response.typed_dynamic_metadata.MergeFrom(decided.typed_dynamic_metadata)
     metadata = _metadata(response)
-    _write_decision(metadata, answer)
+    metadata.MergeFrom(_metadata(decided))
     metadata[names.META_TASK] = encode_record(task)
     _show(response, see_quote(answer.quote))
-    response.typed_dynamic_metadata[names.CHAIN_NAMESPACE].CopyFrom(_override(answer.clusters))
     return response
 
 
-def _through(answer: Forward) -> CommonResponse:
-    """What changes of the request.
-
-    Envoy picks the route again only for a header mutation; the retries it may make are one fewer than the channels. It
-    refuses a changed body whose content-length is not changed too.
-    """
-    headers = [_header("x-envoy-max-retries", str(len(answer.clusters) - 1))]
-    if answer.try_seconds:
-        headers.append(_header("x-envoy-upstream-rq-per-try-timeout-ms", str(answer.try_seconds * 1000)))
-    if answer.body is not None:
-        headers.append(_header("content-length", str(len(answer.body))))
-    return CommonResponse(
-        header_mutation=HeaderMutation(set_headers=headers),
-        body_mutation=None if answer.body is None else BodyMutation(body=answer.body),
-    )
+def _attempts(way: Way) -> HeaderMutation:
+    """The retries that Envoy may make are one fewer than the channels. Without a header mutation it would not pick the
+    route again."""
+    headers = [_header("x-envoy-max-retries", str(len(way.clusters) - 1))]
+    if way.try_seconds:
+        headers.append(_header("x-envoy-upstream-rq-per-try-timeout-ms", str(way.try_seconds * 1000)))
+    return HeaderMutation(set_headers=headers)
 
 
 def _write_decision(metadata: Struct, answer: Forward) -> None:
-    metadata[names.META_QUOTE] = _encoder.encode(answer.quote).decode()
-    metadata.get_or_create_struct(names.META_PATHS).update(answer.paths)
-    if answer.shown:
-        metadata.get_or_create_struct(names.META_SHOWN).update({answer.clusters[name]: name for name in answer.shown})
+    """What is of this request alone."""
+    metadata.fields[names.META_QUOTE].string_value = answer.record
     if answer.costs:
-        costs = {answer.clusters[name]: usd for name, usd in answer.costs.items()}
+        costs = {answer.way.clusters[name]: usd for name, usd in answer.costs.items()}
         metadata.get_or_create_struct(names.META_COSTS).update(costs)
     if answer.limits:
         metadata.get_or_create_struct(names.META_LIMITS).update(answer.limits)
-    if answer.models:
-        metadata.get_or_create_struct(names.META_MODELS).update(answer.models)
-        metadata[names.META_MODEL] = _encoder.encode(answer.quote.model).decode()
-    if answer.models and answer.model_end:
-        metadata[names.META_MODEL_START] = answer.model_start
-        metadata[names.META_MODEL_END] = answer.model_end
+    if answer.way.models:
+        metadata.fields[names.META_MODEL].string_value = _encoder.encode(answer.quote.model).decode()
+    if answer.way.models and answer.model_end:
+        metadata.fields[names.META_MODEL_START].number_value = answer.model_start
+        metadata.fields[names.META_MODEL_END].number_value = answer.model_end
 
 
 def immediate(
@@ -279,32 +298,58 @@ def read_trailers(request: ProcessingRequest, now_ms: int) -> tuple[Quote, Repor
     if quote is None or counted is None or not counted[1]:
         return None
     told = _agreed(request.metadata_context, quote, counted[0])
-    attributes = _attributes(request)
+    attributes = _Attributes.of(request)
     report = Report(
-        request_id=str(attributes.get("request.id", "")),
-        status=int(cast("float", attributes.get("response.code", 0))),
+        request_id=attributes.request_id,
+        status=attributes.status,
         clean=True,
-        channel=_channel(str(attributes.get("xds.cluster_name", ""))),
+        channel=_channel(attributes.cluster),
         usage=told.usage,
         usage_whole=True,
-        sent_bytes=int(cast("float", attributes.get("response.size", 0))),
-        attempts=int(cast("float", attributes.get("upstream.request_attempt_count", 1))),
+        sent_bytes=attributes.sent_bytes,
+        attempts=attributes.attempts,
         duration_ms=now_ms - quote.held_ms,
         doubts=told.doubts,
+        evidence=_evidence(request.metadata_context, attributes.cluster, attributes.status),
     )
     return quote, report
 
 
 def trailers_id(request: ProcessingRequest) -> str:
     """The id of the request that these response trailers end."""
-    return str(_attributes(request).get("request.id", ""))
+    return _Attributes.of(request).request_id
 
 
-def _attributes(request: ProcessingRequest) -> dict[str, object]:
-    attributes: dict[str, object] = {}
-    for struct in request.attributes.values():
-        attributes.update(struct)
-    return attributes
+class _Attributes(NamedTuple):
+    """What Envoy tells of an answer beside it, as `envoy/envoy.yaml` asks for it."""
+
+    request_id: str
+    status: int
+    cluster: str
+    sent_bytes: int
+    attempts: int
+
+    @classmethod
+    def of(cls, request: ProcessingRequest) -> "_Attributes":
+        """Looked up in the map of each struct: `Struct` as a Python mapping costs 6 µs here, and this 4."""
+        fields = {name: value for struct in request.attributes.values() for name, value in struct.fields.items()}
+        attempts = fields.get("upstream.request_attempt_count")
+        return cls(
+            request_id=fields.get("request.id", _NO_VALUE).string_value,
+            status=int(fields.get("response.code", _NO_VALUE).number_value),
+            cluster=fields.get("xds.cluster_name", _NO_VALUE).string_value,
+            sent_bytes=int(fields.get("response.size", _NO_VALUE).number_value),
+            attempts=1 if attempts is None else int(attempts.number_value),
+        )
+
+
+_NO_VALUE = Value()
+
+
+def _evidence(metadata: Metadata, cluster: str, status: int) -> int:
+    """What the verdict on a whole usage depends on, beside the quote; a hash, for thousands are kept."""
+    counted, lifted = metadata.typed_filter_metadata.get(names.USAGE_NAMESPACE), _lifted_numbers(metadata)
+    return hash((counted.value if counted else None, frozenset(lifted.items()), cluster, status))
 
 
 # --- task -------------------------------------------------------------------------------------------------------------
@@ -315,12 +360,12 @@ def read_answer(request: ProcessingRequest) -> Answer:
     quote, _ = _decided(request.metadata_context)
     ours = request.metadata_context.filter_metadata.get(names.METADATA_NAMESPACE)
     task = ours.fields.get(names.META_TASK) if ours else None
-    attributes = _attributes(request)
+    attributes = _Attributes.of(request)
     return Answer(
-        request_id=str(attributes.get("request.id", "")),
-        status=int(cast("float", attributes.get("response.code", 0))),
-        channel=_channel(str(attributes.get("xds.cluster_name", ""))),
-        attempts=int(cast("float", attributes.get("upstream.request_attempt_count", 1))),
+        request_id=attributes.request_id,
+        status=attributes.status,
+        channel=_channel(attributes.cluster),
+        attempts=attributes.attempts,
         quote=quote,
         task=_task_decoder.decode(task.string_value) if task else None,
         ends=request.response_headers.end_of_stream,
@@ -346,6 +391,12 @@ def pass_body(made: str | None = None) -> ProcessingResponse:
 
 
 # --- access log -------------------------------------------------------------------------------------------------------
+
+
+def read_evidence(entry: HTTPAccessLogEntry) -> int:
+    """What a whole usage would be read from: the `evidence` of a report that has the same usage, answer and channel."""
+    common = entry.common_properties
+    return _evidence(common.metadata, common.upstream_cluster, entry.response.response_code.value)
 
 
 def read_entry(entry: HTTPAccessLogEntry) -> Ended | None:
@@ -525,7 +576,9 @@ def _agreed(metadata: Metadata, quote: Quote, counted: Told) -> Told:
     parts = {"cache_read": usage.cache_read_tokens, "reasoning": usage.reasoning_tokens}
     parts["cache_write"] = usage.cache_write_tokens + usage.cache_write_1h_tokens
     lifted = _lifted(metadata, quote, clean=True, counted={name: count for name, count in parts.items() if count})
-    return agree(counted, lifted[0], quote.terms) if lifted and lifted[1] else counted
+    if lifted is None or not lifted[1] or lifted[0].usage == usage:  # which is almost always so, and saves 45 µs
+        return counted
+    return agree(counted, lifted[0], quote.terms)
 
 
 def _counted(metadata: Metadata, quote: Quote) -> tuple[Told, bool] | None:

@@ -15,11 +15,12 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import structlog
 
 from extproc import metrics
-from extproc.core.ending import Report, conclude, lessons
+from extproc.core.ending import Report, Verdict, conclude, lessons
 from extproc.core.learned import Learned
 from extproc.core.ledger import KEEP_MS, End, EndResult, Ledger, Outcome, State
 from extproc.core.quote import Quote
@@ -30,6 +31,8 @@ from extproc.wire.counts import count_end
 from extproc.wire.spool import Spool, sync_files
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 RETRY_SECONDS = 0.25
 BATCH = 100
@@ -58,6 +61,7 @@ class Reports:
         self._spool = spool
         self._now_ms = now_ms
         self._told: OrderedDict[str, tuple[State, int]] = OrderedDict()
+        self._settled_by: OrderedDict[str, int] = OrderedDict()
         self._wake = asyncio.Event()
 
     async def conclude(self, quote: Quote, report: Report, reporter: str, now_ms: int) -> None:
@@ -65,7 +69,7 @@ class Reports:
         verdict = conclude(quote, report)
         if verdict.state is State.HELD:
             return
-        if self._told.get(report.request_id) == (verdict.state, verdict.cost_nano):
+        if self._is_told(report.request_id, verdict):
             return
         if report.doubts:
             log.warning("usage_in_doubt", request_id=report.request_id, channel=report.channel, doubts=report.doubts)
@@ -84,9 +88,20 @@ class Reports:
                 tokens_back_us=quote.tokens.back_us(verdict.usage.total_tokens if verdict.state.settled else 0),
             )
         )
-        if result and result.outcome is Outcome.ENDED and verdict.state is State.REPORTED:
+        if result is None or verdict.state is not State.REPORTED:
+            return
+        if report.evidence and self._is_told(report.request_id, verdict):
+            _remember(self._settled_by, report.request_id, report.evidence)
+        if result.outcome is Outcome.ENDED:
             for lesson in lessons(quote, report):
                 self._learned.add(*lesson)
+
+    def has_settled(self, request_id: str, evidence: int) -> bool:
+        """Whether a report by the same evidence is what the request was charged by, in full.
+
+        No report has more to say, and this one has nothing else: it need not even be read.
+        """
+        return self._settled_by.get(request_id) == evidence
 
     async def release_lost(self, ended: codec.Ended, owner: str, reporter: str, now_ms: int) -> None:
         """Release a hold that may have been taken by an admit whose answer never reached Envoy."""
@@ -135,12 +150,18 @@ class Reports:
             self._drop(end, "no file could be written")
         return self._spool.count()
 
+    def _is_told(self, request_id: str, verdict: Verdict) -> bool:
+        return self._told.get(request_id) == (verdict.state, verdict.cost_nano)
+
     async def _tell(self, end: End) -> EndResult:
-        result = await self._ledger.end(end)
+        try:
+            result = await self._ledger.end(end)
+        except LedgerUnavailable:
+            self._told.clear()  # a Redis that was away may have lost what it last answered
+            self._settled_by.clear()
+            raise
         count_end(end, result)
-        self._told[end.hold_id] = (result.state, result.charged_nano)
-        if len(self._told) > REMEMBERED:
-            self._told.popitem(last=False)
+        _remember(self._told, end.hold_id, (result.state, result.charged_nano))
         if result.outcome in (Outcome.DISAGREES, Outcome.TOO_LATE, Outcome.OVER_MAXIMUM):
             log.warning(
                 "report_refused",
@@ -210,3 +231,9 @@ class Reports:
             await asyncio.sleep(SYNC_SECONDS)
             if descriptors := self._spool.unsynced():
                 await asyncio.to_thread(sync_files, descriptors)
+
+
+def _remember(known: OrderedDict[str, T], request_id: str, value: T) -> None:
+    known[request_id] = value
+    if len(known) > REMEMBERED:
+        known.popitem(last=False)

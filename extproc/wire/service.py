@@ -71,10 +71,15 @@ class Service:
     async def access_log(self, _requests: object, stream: AccessLogStream) -> StreamAccessLogsResponse:
         """Batches of finished requests, for as long as Envoy lives."""
         while isinstance(message := await stream.read(), StreamAccessLogsMessage):
-            await asyncio.gather(*(self._end(entry) for entry in message.http_logs.log_entry))
+            news = [entry for entry in message.http_logs.log_entry if not self._is_told(entry)]
+            await asyncio.gather(*map(self._end, news))
             if self.draining:  # just after a batch none is under way, and the next goes to another worker
                 break
         return StreamAccessLogsResponse()
+
+    def _is_told(self, entry: HTTPAccessLogEntry) -> bool:
+        """Whether its trailers have said all this: so most entries cost 5 µs, where reading them whole costs 55."""
+        return self._reports.has_settled(codec.entry_id(entry), codec.read_evidence(entry))
 
     async def _end(self, entry: HTTPAccessLogEntry) -> None:
         try:

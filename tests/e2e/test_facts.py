@@ -258,7 +258,9 @@ def _answer(way: str, cluster: str) -> ProcessingResponse:
     quote = Quote(*said, 0, 0, Scale(0, 1), 0, 0, 0, Terms(FREE), {"x": line})
     body = CHANGED if "changed body" in way else None
     paths, clusters = {"x": "/answer/v1/chat/completions"}, {"x": cluster}
-    answer = codec.forward(codec.Forward(quote, paths, {}, 0, 0, body, {}, clusters))
+    answer = codec.forward(
+        codec.Forward(quote, codec.encode_record(quote), codec.Way(paths, {}, clusters), 0, 0, body, {})
+    )
     if "without weight" in way:
         packed = answer.typed_dynamic_metadata[names.CHAIN_NAMESPACE]
         override = PriorityGroupsOverride.FromString(packed.value)

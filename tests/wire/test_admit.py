@@ -5,6 +5,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC
+from itertools import product
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from extproc.core.money import Currency
 from extproc.core.task import Task
 from extproc.dialects import routes
 from extproc.errors import LedgerUnavailable
+from extproc.wire import admit as module
 from extproc.wire.admit import _REFUSALS, Admission
 from extproc.wire.pb.core_pb2 import HeaderMap, HeaderValue
 from extproc.wire.pb.ext_proc_pb2 import HttpBody, HttpHeaders, ProcessingRequest, ProcessingResponse
@@ -403,3 +405,53 @@ async def test_a_question_with_a_body_is_refused() -> None:
     """Nobody would look at it."""
     ledger = await funded(MemoryLedger())
     assert refusal(await admit(ledger, Keys(KEY, KEY), ASK, b"{}", tasks=Tasks([TASK])))[0] == 400
+
+
+# --- What is remembered -----------------------------------------------------------------------------------------------
+
+MOVED = replace(channel("a", "gpt", vendor="x-"), base_url="http://other.test/base/v1")
+SHOWN = replace(group("main", Member(channel("a", "gpt"), 0, 1)), show_channel=True, per_try_seconds=7)
+TWO = Member(channel("b", "gpt"), 1, 1)
+CATALOGS = [
+    CATALOG,
+    replace(CATALOG, groups={"main": group("main", Member(MOVED, 0, 1))}),
+    replace(CATALOG, groups={"main": SHOWN}),
+    replace(CATALOG, groups={"main": group("main", Member(channel("a", "gpt"), 0, 1), TWO)}),
+]
+TARGETS = ["/v1/chat/completions", "/v1/responses", "/v1/chat/completions?a=1", "/v1/chat/completions?a=2"]
+CALLS = list(product(CATALOGS, TARGETS, [KEY, replace(KEY, owner="bob")]))
+
+
+def forget() -> None:
+    """As in a worker that has just started."""
+    for remembered in (module._continue_headers, module._remembered_way):
+        remembered.cache_clear()
+
+
+async def answers(catalog: Catalog, target: str, key: KeyRecord) -> list[ProcessingResponse]:
+    """To one call of this key, at this path and query."""
+    ledger = await funded(MemoryLedger(), key)
+    return await admit(ledger, Keys(key, key), POST | {":path": target}, BODY, catalog)
+
+
+async def test_what_was_said_before_is_said_again_to_the_same_call_alone() -> None:
+    """In whatever order calls come that differ in one thing, each is answered as by a worker that has just started."""
+    fresh = []
+    for call in CALLS:
+        forget()
+        fresh.append(await answers(*call))
+    assert [await answers(*call) for call in CALLS] == fresh
+    assert [await answers(*call) for call in reversed(CALLS)] == fresh[::-1]
+    assert len({answer.SerializeToString(deterministic=True) for _, answer in fresh}) == len(CALLS)
+
+
+@pytest.mark.parametrize(
+    "target", ["/v1/chat/completions?api_key=sk-secret", "/v1beta/models/" + 200 * "x" + ":predict"]
+)
+async def test_what_could_be_a_secret_is_not_remembered(target: str) -> None:
+    """A query, or a long path, is one caller's own: once it is answered nothing keeps it."""
+    forget()
+    assert (await answers(CATALOG, target, KEY))[0].WhichOneof("response") == "request_headers"
+    assert module._continue_headers.cache_info().currsize == module._remembered_way.cache_info().currsize == 0
+    await answers(CATALOG, "/v1/chat/completions", KEY)
+    assert module._continue_headers.cache_info().currsize == module._remembered_way.cache_info().currsize == 1

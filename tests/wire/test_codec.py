@@ -24,7 +24,7 @@ from extproc.core.record import UsageRecord, make_record
 from extproc.core.task import Task
 from extproc.dialects import routes
 from extproc.wire import codec
-from extproc.wire.codec import Ended, Forward
+from extproc.wire.codec import Ended, Forward, Way
 from extproc.wire.pb.access_log_entry_pb2 import (
     AccessLogCommon,
     AccessLogType,
@@ -136,7 +136,8 @@ def test_on_to_the_body(dialect: Dialect) -> None:
 LIMITS = {"x-ratelimit-limit-requests": "7"}
 PATHS = {"a": "/v1/a", "b": "/v1/b?x=1"}
 CLUSTERS = {"a": "channel_a@1", "b": "channel_b@1"}
-FORWARD = Forward(QUOTE, PATHS, {"b": '"gpt-b"'}, 9, 14, b'{"model":"gpt"}', LIMITS, CLUSTERS, ["b"], 0, {"a": "0.04"})
+WAY = Way(PATHS, {"b": '"gpt-b"'}, CLUSTERS, ["b"])
+FORWARD = Forward(QUOTE, codec.encode_record(QUOTE), WAY, 9, 14, b'{"model":"gpt"}', LIMITS, {"a": "0.04"})
 
 
 def test_what_travels_is_documented() -> None:
@@ -200,13 +201,13 @@ def test_what_a_forwarded_request_carries() -> None:
 
 def test_a_chain_that_keeps_the_model_names_says_nothing_of_them() -> None:
     """Where every channel has the caller's name for the model, there is nothing to splice; nor is a limit there."""
-    plain = replace(FORWARD, models={}, limits={}, shown=[], costs={})
+    plain = replace(FORWARD, way=Way(PATHS, {}, CLUSTERS), limits={}, costs={})
     assert set(metadata_of(forwarded(plain))) == {"quote", "paths"}
 
 
 def test_a_name_that_is_in_the_path_is_nowhere_in_the_body() -> None:
     """Without offsets nothing is spliced into the request; the names are for the answer."""
-    forward = replace(FORWARD, model_start=0, model_end=0, limits={}, shown=[], costs={})
+    forward = replace(FORWARD, way=replace(WAY, shown=[]), model_start=0, model_end=0, limits={}, costs={})
     assert set(metadata_of(forwarded(forward))) == {"quote", "paths", "models", "model"}
 
 
@@ -257,7 +258,7 @@ def test_an_unchanged_body_is_not_sent() -> None:
 def test_each_attempt_has_a_group_of_its_own(channels: list[str]) -> None:
     """One priority group per channel in the chain's order, each with one cluster, and one retry fewer than channels."""
     named = {name: f"channel_{name}@1" for name in channels}
-    answer = forwarded(replace(FORWARD, clusters=named, body=None, shown=[], costs={}))
+    answer = forwarded(replace(FORWARD, way=Way({}, {}, named), body=None, costs={}))
     assert answer.WhichOneof("response") == "request_body"
     assert set(answer.typed_dynamic_metadata) == {names.CHAIN_NAMESPACE}
     packed = answer.typed_dynamic_metadata[names.CHAIN_NAMESPACE]
@@ -275,7 +276,7 @@ def test_each_attempt_has_a_group_of_its_own(channels: list[str]) -> None:
 def test_how_long_an_attempt_has() -> None:
     """In milliseconds, as Envoy wants it; nothing where the route's own limit holds."""
     assert headers_set(forwarded(replace(FORWARD, body=None)).request_body.response) == {"x-envoy-max-retries": b"1"}
-    told = headers_set(forwarded(replace(FORWARD, try_seconds=3)).request_body.response)
+    told = headers_set(forwarded(replace(FORWARD, way=replace(WAY, try_seconds=3))).request_body.response)
     assert told["x-envoy-upstream-rq-per-try-timeout-ms"] == b"3000"
 
 
@@ -317,7 +318,8 @@ def carried(
         said = codec.continue_headers("/", Dialect.OPENAI, owner).dynamic_metadata[names.METADATA_NAMESPACE]
         metadata.filter_metadata[names.METADATA_NAMESPACE].MergeFrom(_struct(said))
     if quote is not None:
-        said = codec.forward(Forward(quote, {}, {}, 0, 0, None, {}, {})).dynamic_metadata[names.METADATA_NAMESPACE]
+        answer = Forward(quote, codec.encode_record(quote), Way({}, {}, {}), 0, 0, None, {})
+        said = codec.forward(answer).dynamic_metadata[names.METADATA_NAMESPACE]
         metadata.filter_metadata[names.METADATA_NAMESPACE].MergeFrom(_struct(said))
     if usage is not None:
         packed = AnyMessage()

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -75,7 +76,8 @@ async def test_an_entry_of_the_access_log(stderr: io.StringIO) -> None:
 
 def service() -> Service:
     """One that has nobody to ask: it fails before."""
-    return Service(cast("Any", None), cast("Any", None), cast("Any", None), lambda: 0)
+    reports = SimpleNamespace(has_settled=lambda *_: False)
+    return Service(cast("Any", None), cast("Any", None), cast("Any", reports), lambda: 0)
 
 
 def read(stderr: io.StringIO) -> tuple[str, str]:
