@@ -53,7 +53,7 @@ async def _all(running: Gateway, customer: Customer, count: int, parts: Pids) ->
     async with AsyncExitStack() as stack:
         vendor = await stack.enter_async_context(httpx.AsyncClient(base_url=running.simulator_url))
         clients = [await stack.enter_async_context(_client(running, customer)) for _ in range(-(-count // PER_CLIENT))]
-        streams = [asyncio.create_task(_stream(clients[place // PER_CLIENT], opening)) for place in range(count)]
+        streams = [asyncio.create_task(_stream(clients[place % len(clients)], opening)) for place in range(count)]
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (await vendor.get("/_sim/paused")).json()["paused"] < count:
                 assert not any(one.done() for one in streams), "a stream ended before its time"
