@@ -107,25 +107,31 @@ async def test_the_sweeper_goes_on_after_failures(connection: Connection) -> Non
     assert (await ledger.balance("ada", Account(AccountKind.WALLET, "ada"))).held_nano == 0
 
 
-async def test_the_sweeper_outlives_a_killed_redis(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """It is started while Redis is away, and sweeps once it is there."""
+@pytest.fixture
+def late(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server that does not run yet."""
     server = RedisServer(tmp_path_factory.mktemp("late"))
-    connection = Connection(f"{server.url}")
+    yield server
+    server.kill()
+
+
+async def test_the_sweeper_outlives_a_killed_redis(late: RedisServer) -> None:
+    """It is started while Redis is away, and sweeps once it is there."""
+    connection = Connection(f"{late.url}")
     ledger = Watched()
     sweeper = asyncio.create_task(run_sweeper(ledger, Lease(connection), interval_seconds=0.01))
     with pytest.raises(LedgerUnavailable):
         await connection.execute("PING")
-    await asyncio.to_thread(server.start)
+    await asyncio.to_thread(late.start)
     async with asyncio.timeout(30):
         await ledger.rounds.acquire()
-    server.kill()
+    late.kill()
     with pytest.raises(LedgerUnavailable):
         await connection.execute("PING")
-    await asyncio.to_thread(server.start)
+    await asyncio.to_thread(late.start)
     async with asyncio.timeout(30):
         while ledger.rounds.locked():
             await asyncio.sleep(0)
     assert not sweeper.done()
     sweeper.cancel()
     await connection.aclose()
-    server.kill()
