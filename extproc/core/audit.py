@@ -11,7 +11,7 @@ the costs of one id    = the cost of its last record: no request was charged twi
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
 from extproc.core.catalog import Catalog, Operation
 from extproc.core.chain import attempt_over
@@ -77,7 +77,10 @@ class Prices:
         if catalog is None:
             self.unknown[record.revision] += 1
             return
-        expected, found = self._expected(catalog, record), _terms(record.vendor_model, record.rates, record)
+        expected, found = (
+            self._expected(catalog, record),
+            _terms(record.vendor_model, record.rates, record.multiplier_ppm),
+        )
         if expected != found:
             yield Difference(entry.owner, f"request {entry.hold_id} terms", expected, found)
 
@@ -85,7 +88,7 @@ class Prices:
         priced = self.priced(catalog, record)
         if priced is None:
             return f"none in {record.revision}"
-        return _terms(priced.vendor_model, priced.rates, replace(record, multiplier_ppm=priced.multiplier_ppm))
+        return _terms(priced.vendor_model, priced.rates, priced.multiplier_ppm)
 
     def priced(self, catalog: Catalog, record: UsageRecord) -> "Priced | None":
         """What this configuration prices the record's request by; None where it serves no such request."""
@@ -200,7 +203,7 @@ def charge_nano(state: State, record: UsageRecord, rates: Rates, multiplier_ppm:
     return cost if state is State.REPORTED else min(cost, record.hold_nano)
 
 
-def _terms(vendor_model: str | None, rates: Rates | None, of: UsageRecord) -> str:
+def _terms(vendor_model: str | None, rates: Rates | None, multiplier_ppm: int | None) -> str:
     """In nano-USD per million tokens of each class, and millionths."""
     told = ", ".join(f"{name} {nano}" for name, nano in asdict(rates).items() if nano) or "free" if rates else "none"
-    return f"{vendor_model} at {told} × {of.multiplier_ppm}"
+    return f"{vendor_model} at {told} × {multiplier_ppm}"

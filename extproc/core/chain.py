@@ -38,18 +38,15 @@ def visible_models(catalog: Catalog, group: str, operations: Collection[Operatio
     """
     found = catalog.groups.get(group)
     models = [catalog.models[name] for name in sorted(found.models)] if found else []
-    return [each for each in models if found and any(_callable(found, each, one, time_ms) for one in operations)]
+    return [each for each in models if any(_callable(catalog, group, each, one, time_ms) for one in operations)]
 
 
 def build_chain(
     catalog: Catalog, groups: Sequence[str], model_name: str, operation: Operation, draw: random.Random
 ) -> tuple[Attempt, ...]:
     """The attempts for one request; empty when the key's group does not offer the model for this operation."""
-    primary = catalog.groups.get(groups[0])
     model = catalog.models.get(model_name)
-    if primary is None or model is None or model_name not in primary.models:
-        return ()
-    if not _offered(primary, model, operation):
+    if model is None or not _offered(catalog, groups[0], model, operation):
         return ()
     ranks = (rank for name in groups for rank in _ranks(catalog, name, model, operation.dialect))
     attempts = (attempt for rank in ranks for attempt in _by_weight(rank, draw))
@@ -67,18 +64,18 @@ def attempt_over(
     return next((_attempt(group, model, member) for member in serving if member.channel.name == channel_name), None)
 
 
-def _callable(group: Group, model: Model, operation: Operation, time_ms: int) -> bool:
+def _callable(catalog: Catalog, group_name: str, model: Model, operation: Operation, time_ms: int) -> bool:
     """Whether the operation has a price: what none of a model's units are for is paid by tokens or by the call."""
     price = model.price_at(time_ms)
     units = {unit.rate.kind for unit in price.units}
     rates = price.terms.rates
     priced = not units or units & {*operation.units} or rates.by_tokens or rates.call
-    return operation.priced and bool(priced) and _offered(group, model, operation)
+    return operation.priced and bool(priced) and _offered(catalog, group_name, model, operation)
 
 
-def _offered(group: Group, model: Model, operation: Operation) -> bool:
+def _offered(catalog: Catalog, group_name: str, model: Model, operation: Operation) -> bool:
     produces = model.generates or not operation.output
-    return produces and any(_serving(group, model.name, operation.dialect))
+    return produces and bool(_ranks(catalog, group_name, model, operation.dialect))
 
 
 def _serving(group: Group, model_name: str, dialect: Dialect) -> Iterator[Member]:

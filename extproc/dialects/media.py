@@ -84,7 +84,7 @@ def _images(fields: Envelope | Form, text: int, attachments: int) -> Ask:
         text_bytes=text,
         attachments=attachments,
         units=count,
-        said={name: _choice(fields, name) for name in ("size", "quality")},
+        said={name: chosen(name, fields.get(name, str)) for name in ("size", "quality")},
         media=True,
     )
 
@@ -113,10 +113,6 @@ def transcript(form: Form) -> Ask:
         units=size * 1_000 // MOST_BYTES_PER_SECOND,
         most_units=-(-size * 1_000 // LEAST_BYTES_PER_SECOND) or 1,
     )
-
-
-def _choice(fields: Envelope | Form, name: str) -> str:
-    return chosen(name, fields.get(name, str))
 
 
 def chosen(name: str, value: str | None) -> str:

@@ -21,7 +21,8 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import TimeoutError as NoAnswer
 
 from extproc.store.address import Node
-from extproc.store.lane import ANSWER_SECONDS, FOREIGN, Command, Lane, Overdue, key_of
+from extproc.store.lane import ANSWER_SECONDS, FOREIGN, Lane, Overdue, key_of
+from extproc.store.pipe import Command
 
 PAUSE_SECONDS = 0.01
 """How long to wait before asking for the third time; for the second not at all, for the fourth twice as long …"""

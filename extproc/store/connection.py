@@ -22,7 +22,8 @@ from extproc.errors import LedgerUnavailable
 from extproc.store import scripts
 from extproc.store.address import Address, Kind, Node, parse
 from extproc.store.cluster import Cluster
-from extproc.store.lane import ANSWER_SECONDS, FOREIGN, Command, Lane, Overdue
+from extproc.store.lane import ANSWER_SECONDS, FOREIGN, Lane, Overdue
+from extproc.store.pipe import Command
 
 CONNECT_SECONDS = 1.0
 SENTINEL_SECONDS = 0.5

@@ -29,8 +29,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import TimeoutError as NoAnswer
 
 from extproc.store import scripts
-from extproc.store.pipe import Command as Command
-from extproc.store.pipe import Pipe
+from extproc.store.pipe import Command, Pipe
 
 FOREIGN = (RedisError, RedisClusterException, ChildDeadlockedError, IncorrectPolicyType, OSError)
 """All that redis-py raises; what the system and a timeout raise is an `OSError`."""

@@ -9,7 +9,7 @@ import msgspec
 
 from extproc import metrics
 from extproc.core.ledger import End, EndResult, Outcome, State
-from extproc.core.pricing import Usage
+from extproc.core.pricing import COUNTED, Usage
 from extproc.errors import Refusal
 
 _holds = cache(metrics.HOLDS.labels)
@@ -87,19 +87,6 @@ def _count_request(ended: _Ended) -> None:
     _requests(ended.operation, ended.group, ended.channel or "", f"{ended.status // 100}xx").inc()
     if ended.doubts:
         metrics.DOUBTS.inc()
-    usage = ended.usage
-    classes = (
-        ("input", usage.plain_input_tokens),
-        ("cache_read", usage.cache_read_tokens),
-        ("cache_write", usage.cache_write_tokens),
-        ("cache_write_1h", usage.cache_write_1h_tokens),
-        ("input_audio", usage.input_audio_tokens),
-        ("input_image", usage.input_image_tokens),
-        ("output", usage.plain_output_tokens),
-        ("reasoning", usage.reasoning_tokens),
-        ("output_audio", usage.output_audio_tokens),
-        ("output_image", usage.output_image_tokens),
-    )
-    for name, tokens in classes:
-        if tokens:
+    for name, counted in COUNTED.items():
+        if tokens := getattr(ended.usage, counted):
             _tokens(ended.model, name).inc(tokens)

@@ -33,7 +33,8 @@ from extproc.core.quote import Ask, Quote, make_quote
 from extproc.dialects.routes import CHAT
 from extproc.store.address import Address
 from extproc.store.connection import OURS, Connection
-from extproc.store.lane import Command, Lane
+from extproc.store.lane import Lane
+from extproc.store.pipe import Command
 from extproc.store.redis_ledger import RedisLedger
 from tests.bench.cpu import cpu_ns
 from tests.bench.stored import Stored, fill, settlement
