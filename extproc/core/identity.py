@@ -21,10 +21,11 @@ PREFIX_LENGTH = 10
 
 
 class KeyStatus(StrEnum):
-    """Whether a key may be used."""
+    """Whether a key may be used. What is deleted stays deleted, and is kept for the accounts it drew on."""
 
     ACTIVE = "active"
     DISABLED = "disabled"
+    DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ class KeyRecord:
     The `owner` pays. A key of a team names the `team`, and the `member` whose quota counts if it is somebody's own.
     `cap_nano` is the key's lifetime cap, `month_limit_nano` its limit for each calendar month, 0 for none; `max_live`
     how many requests it may have under way at once. Its limits per minute are 0 for none, None for its group's.
-    `expires_ms` is Unix time, 0 for never.
+    `expires_ms` is Unix time, 0 for never. `allowed_ips` are networks, `allowed_models` names or the like of `gpt-5*`;
+    none allows all. `digest` is that of its plaintext, `old_digest` that of the one before, which counts until
+    `overlap_until_ms`: no other plaintext opens it, whatever the look-up says.
     """
 
     key_id: str
@@ -51,6 +54,11 @@ class KeyRecord:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     expires_ms: int = 0
+    allowed_ips: tuple[str, ...] = ()
+    allowed_models: tuple[str, ...] = ()
+    digest: str = ""
+    old_digest: str = ""
+    overlap_until_ms: int = 0
     status: KeyStatus = KeyStatus.ACTIVE
     revision: int = 1
 

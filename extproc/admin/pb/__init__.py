@@ -1,0 +1,1 @@
+"""Generated from `proto/` by `make proto`: change the .proto file, not the modules here."""
