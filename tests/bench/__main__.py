@@ -48,7 +48,7 @@ def main() -> None:
         elif args.partial:
             results = partial.run(console)
         elif args.streams:
-            results = streams.run(Path(folder), CONFIG, _parts, args.streams, console)
+            results = streams.run(Path(folder), CONFIG, parts, args.streams, console)
         elif args.config:
             results = config.run(Path(folder), console)
         else:
@@ -82,7 +82,7 @@ def _bench(folder: Path, workers: int, quick: bool, console: Console) -> dict[st
     for name in VENDOR_KEYS:
         os.environ.pop(name, None)  # with one, the demo configuration would ask the real vendor
     with gateway(CONFIG, folder / "data", workers) as running:
-        rest = {} if quick else at_rest(_parts(running), REST_SECONDS)
+        rest = {} if quick else at_rest(parts(running), REST_SECONDS)
         mute_sweeper(running)
         customer = running.customer(usd="1000000")
         with _sides(running, customer, folder) as sides:
@@ -139,14 +139,15 @@ def _sides(running: Gateway, customer: Customer, folder: Path) -> Iterator[tuple
         yield (
             Side(PLAIN, plain.url, "", "gpt-5-nano", plain.admin, {ENVOY: [plain.pid]}),
             Side(
-                TOLLGATE, running.url, customer.key, "gpt-5-mini", running.settings.run / "admin.sock", _parts(running)
+                TOLLGATE, running.url, customer.key, "gpt-5-mini", running.settings.run / "admin.sock", parts(running)
             ),
         )
 
 
-def _parts(running: Gateway) -> dict[str, list[int]]:
-    parts = {SIDECAR: "extproc.app", ENVOY: "envoy.yaml", REDIS: "unixsocket"}
-    found = {part: running.pids(command) for part, command in parts.items()}
+def parts(running: Gateway) -> dict[str, list[int]]:
+    """The processes of a gateway by part."""
+    commands = {SIDECAR: "extproc.app", ENVOY: "envoy.yaml", REDIS: "unixsocket"}
+    found = {part: running.pids(command) for part, command in commands.items()}
     missing = [part for part, pids in found.items() if not pids]
     assert not missing, f"no process of {missing}"
     return found

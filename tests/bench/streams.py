@@ -5,8 +5,9 @@ import os
 import re
 import resource
 import signal
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.callers import Answer, Caller
 from tests.bench.cpu import Pids
 from tests.bench.load import Shape
 from tests.bench.money import expected_nano, mute_sweeper
@@ -27,8 +29,8 @@ OPENING: Final = 200
 
 CHUNKS, PAUSE_AT = 4, 2
 SPARE_FILES: Final = 2_000
-PATIENCE_SECONDS: Final = 120.0
-PER_CLIENT: Final = 100
+PATIENCE_SECONDS: Final = 240.0
+PER_CALLER: Final = 100
 """Streams that share an HTTP/2 connection."""
 
 
@@ -49,41 +51,48 @@ def run(folder: Path, config: Path, parts: Callable[[Gateway], Pids], count: int
 
 async def _all(running: Gateway, customer: Customer, count: int, parts: Pids) -> dict[str, Any]:
     before = _memory_kib(parts)
-    opening = asyncio.Semaphore(OPENING)
-    async with AsyncExitStack() as stack:
-        vendor = await stack.enter_async_context(httpx.AsyncClient(base_url=running.simulator_url))
-        clients = [await stack.enter_async_context(_client(running, customer)) for _ in range(-(-count // PER_CLIENT))]
-        streams = [asyncio.create_task(_stream(clients[place % len(clients)], opening)) for place in range(count)]
+    with ExitStack() as stack:
+        vendor = stack.enter_context(httpx.Client(base_url=running.simulator_url, timeout=PATIENCE_SECONDS))
+        connections = [await Caller.connect(running.url) for _ in range(-(-count // PER_CALLER))]
+        callers = [stack.enter_context(closing(each)) for each in connections]
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while (await vendor.get("/_sim/paused")).json()["paused"] < count:
-                assert not any(one.done() for one in streams), "a stream ended before its time"
+            began = time.monotonic()
+            answers = await _open(callers, customer, count)
+            opening_seconds = time.monotonic() - began
+            while vendor.get("/_sim/paused").json()["paused"] < count:
                 await asyncio.sleep(0.1)
+        assert not any(answer.ended.done() for answer in answers), "a stream ended before its time"
         open_ = _memory_kib(parts)
         os.kill(next(iter(parts[SIDECAR])), signal.SIGKILL)
-        assert (await vendor.post("/_sim/resume")).json()["resumed"] == count
+        assert vendor.post("/_sim/resume").json()["resumed"] == count
         async with asyncio.timeout(PATIENCE_SECONDS):
-            whole = sum(await asyncio.gather(*streams))
+            ended = await asyncio.gather(*(answer.ended for answer in answers), return_exceptions=True)
+    whole = sum(isinstance(body, bytes) and b"data: [DONE]" in body for body in ended)
+    assert whole == count, f"of {count} streams, {whole} came whole"
     await asyncio.to_thread(eventually, running.workers_ready, "the killed worker's successor", 60)
-    per_stream = {part: (open_[part] - before[part]) / count for part in open_}
-    return {"whole": whole, "memory_kib_before": before, "memory_kib_open": open_, "kib_per_stream": per_stream}
+    return {
+        "whole": whole,
+        "opening_seconds": opening_seconds,
+        "memory_kib_before": before,
+        "memory_kib_open": open_,
+        "kib_per_stream": {part: (open_[part] - before[part]) / count for part in open_},
+    }
 
 
-def _client(running: Gateway, customer: Customer) -> httpx.AsyncClient:
-    """A caller on HTTP/2 from the first byte: 10,000 connections more would be more files than many systems allow."""
-    headers = {"authorization": f"Bearer {customer.key}", "content-type": "application/json"}
-    return httpx.AsyncClient(
-        base_url=running.url, headers=headers, timeout=PATIENCE_SECONDS, http1=False, http2=True, trust_env=False
-    )
-
-
-async def _stream(client: httpx.AsyncClient, opening: asyncio.Semaphore) -> bool:
-    """One stream, read to its end; whether it came whole."""
+async def _open(callers: Sequence[Caller], customer: Customer, count: int) -> list[Answer]:
+    """Begin so many streams; each has its status then."""
     body = Shape("waits", CHUNKS).body(MODEL).replace(b'\\"chunks\\":', b'\\"pause_at\\":%d,\\"chunks\\":' % PAUSE_AT)
-    async with AsyncExitStack() as stack:
+    headers = {"authorization": f"Bearer {customer.key}", "content-type": "application/json"}
+    opening = asyncio.Semaphore(OPENING)
+
+    async def begin(caller: Caller) -> Answer:
         async with opening:
-            answer = await stack.enter_async_context(client.stream("POST", "/v1/chat/completions", content=body))
-        assert answer.status_code == 200, answer.status_code
-        return b"data: [DONE]" in await answer.aread()
+            answer = caller.post("/v1/chat/completions", headers, body)
+            status = await answer.begun
+        assert status == 200, status
+        return answer
+
+    return await asyncio.gather(*(begin(callers[place % len(callers)]) for place in range(count)))
 
 
 def _books(running: Gateway, customer: Customer, requests: int) -> dict[str, int]:
@@ -126,6 +135,8 @@ def _print(console: Console, results: dict[str, Any]) -> None:
         before, open_ = (results[name][part] / 1024 for name in ("memory_kib_before", "memory_kib_open"))
         table.add_row(part, f"{before:.0f}", f"{open_:.0f}", f"{results['kib_per_stream'][part]:.1f}")
     console.print(table)
+    per_second = results["streams"] / results["opening_seconds"]
+    console.print(f"opened in {results['opening_seconds']:.1f} s, {per_second:.0f} a second")
     console.print(
         f"{results['requests']:,} requests, charged what the vendor counted: {results['charged_nano']:,} nano"
     )
