@@ -1,6 +1,7 @@
 """The accepted catalog, from the parent to the workers."""
 
 import asyncio
+import gc
 import os
 import pickle
 from pathlib import Path
@@ -48,6 +49,24 @@ def test_a_worker_changes_over_and_says_so(tmp_path: Path) -> None:
     assert current.catalog.revision == "r1"
     assert current.look() is True
     assert (current.catalog.revision, read_adopted(tmp_path, 3)) == ("r2", Adopted(os.getpid(), "r2", 2))
+
+
+def test_what_a_worker_adopts_is_left_alone_by_the_collector(tmp_path: Path) -> None:
+    """So a catalog must go by itself when it is replaced: a cycle in one would stay in memory at every reload."""
+    publish(tmp_path, Accepted(load(EXAMPLE, {}, require_credentials=False).catalog, 1))
+    try:
+        Current(tmp_path, 0)
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
+    arrived = read_accepted(tmp_path)
+    gc.collect()
+    gc.disable()
+    try:
+        del arrived
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 async def test_a_worker_that_follows_survives_what_it_cannot_read(tmp_path: Path) -> None:
