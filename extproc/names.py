@@ -45,7 +45,7 @@ SEEN_NAMESPACE = "tollgate.seen"
 """Untyped metadata: what admit knows of a request, for spans and the access log that is read by people."""
 
 LIFTED_NAMESPACE = "tollgate.usage"
-"""Untyped metadata: usage fields that `json_to_metadata` and `sse_to_metadata` lift out of answers."""
+"""Untyped metadata: usage fields that `lift_json`, `lift_sse` and channel.lua lift out of answers."""
 
 USAGE_NAMESPACE = "envoy.ai.token_usage"
 """Typed metadata: the `TokenUsage` that Envoy's AI protocol manager reads out of answers."""

@@ -13,6 +13,7 @@ from extproc.compiler.edge import Edge
 from extproc.core.catalog import Dialect
 from extproc.core.chain import MAX_ATTEMPTS, MAX_TRY_SECONDS
 from extproc.core.ledger import HOLD_MS
+from extproc.dialects import usage
 from extproc.dialects.routes import VIDEO_CONTENT, Route, find_route
 
 Config = dict[str, Any]
@@ -243,6 +244,16 @@ def test_the_lua_reads_what_admit_writes() -> None:
     keys = (names.META_PATHS, names.META_MODELS, names.META_MODEL, names.META_MODEL_START, names.META_MODEL_END)
     for key in keys:
         assert f'meta["{key}"]' in lua
+
+
+def test_streams_are_lifted_to_where_answers_are() -> None:
+    """The script spells the namespace, and each name that it lifts is one that is read."""
+    lua = (REPOSITORY / "extproc" / "compiler" / "lift_sse.lua").read_text()
+    assert f'local NAMESPACE = "{names.LIFTED_NAMESPACE}"' in lua
+    lifted = set(re.findall(r'^  { "(\w+)", "', lua, re.MULTILINE))
+    explained = {line.split()[0] for line in (usage.__doc__ or "").splitlines() if re.match(r"    [a-z]", line)}
+    assert lifted
+    assert lifted <= explained
 
 
 def test_the_lua_knows_where_an_answer_is_held() -> None:

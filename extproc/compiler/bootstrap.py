@@ -5,6 +5,7 @@ requests are counted together, whichever listener they come by.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from importlib.resources import files
 from string import Template
 from typing import Any, Final
 
@@ -69,6 +70,7 @@ def bootstrap_files(text: str, edge: Edge) -> dict[str, str]:
             connection_manager[part] = _without(left_out, connection_manager.get(part, []))
         if "tracing" in left_out:
             connection_manager.pop("tracing", None)
+        _put_scripts(connection_manager["http_filters"])
         if name := connection_manager["route_config"].get("name"):
             routes[name] = {"@type": _ROUTE_CONFIGURATION, **connection_manager.pop("route_config")}
             connection_manager["rds"] = {"route_config_name": name, "config_source": _BY_FILE}
@@ -80,6 +82,13 @@ def connection_managers(document: Json) -> list[Json]:
     chains = (chain for listener in document["static_resources"]["listeners"] for chain in listener["filter_chains"])
     found = (chain["filters"][0]["typed_config"] for chain in chains)
     return list({id(each): each for each in found}.values())
+
+
+def _put_scripts(http_filters: Sequence[Json]) -> None:
+    """The text of each script in the place of its name, so that a bootstrap needs no file beside it."""
+    for script in (each.get("typed_config", {}).get("default_source_code", {}) for each in http_filters):
+        if name := script.pop("filename", None):
+            script["inline_string"] = (files("extproc.compiler") / name).read_text()
 
 
 def _without(names: Collection[str], items: list[Any]) -> list[Any]:

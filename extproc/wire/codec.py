@@ -608,7 +608,7 @@ def _counted(metadata: Metadata, quote: Quote) -> tuple[Told, bool] | None:
 def _lifted(
     metadata: Metadata, quote: Quote, clean: bool, counted: Mapping[str, float] = MappingProxyType({})
 ) -> tuple[Told, bool] | None:
-    """Usage that `json_to_metadata` and `sse_to_metadata` lifted, and whether it is whole.
+    """Usage that `lift_json`, `lift_sse` and channel.lua lifted, and whether it is whole.
 
     OpenAI and Anthropic tell the output at the end alone: whoever has seen it has had the whole answer. Gemini tells
     with every event what there is so far. A vendor may count units where the price is by tokens: that is not whole.

@@ -32,6 +32,14 @@ def test_fills_in_address_and_port() -> None:
     assert "$" not in "".join(bootstrap_files(samples.BOOTSTRAP, edge).values())
 
 
+def test_scripts_are_put_in_their_places() -> None:
+    """Envoy finds no file of theirs in the run folder; every listener has the text."""
+    script = (samples.REPOSITORY / "extproc" / "compiler" / "lift_sse.lua").read_text()
+    for http in _edges(Edge(**TLS)):
+        (lift,) = [each["typed_config"] for each in http["http_filters"] if each["name"] == "lift_sse"]
+        assert lift["default_source_code"] == {"inline_string": script}
+
+
 @pytest.mark.parametrize(
     ("edge", "names"),
     [
