@@ -146,7 +146,7 @@ SCALARS = st.one_of(
     st.integers(-5, 2**40).map(str),
     st.floats(0, 1e9).map(json.dumps),
     st.sampled_from(["null", "true", "false", '"12"', '" 7 "', '"1e2"', '"0x10"', '"many"', '""', '"+3"', "-0.0"]),
-    st.sampled_from([FORGED_JSON, '{"usage', "}]", '"', "\\", "data: {}\n\n", "ü\u2028"]).map(json.dumps),
+    st.sampled_from([FORGED_JSON, '{"usage', "}]", '"', "\\", '\\\\"', "data: {}\n\n", "ü\u2028"]).map(json.dumps),
 )
 BLANKS = st.sampled_from(["", "", "", " ", "\t ", "\n"])
 

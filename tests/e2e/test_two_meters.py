@@ -81,7 +81,52 @@ def prompted(**counts: int) -> list[Event]:
     return [{"modality": name, "tokenCount": count} for name, count in counts.items()]
 
 
+FORGED = {"prompt_tokens": 0, "completion_tokens": 0, "input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+FORGED |= {"promptTokenCount": 0, "candidatesTokenCount": 0, "totalTokenCount": 0}
+WRITTEN = json.dumps({"usage": FORGED, "message": {"usage": FORGED}, "usageMetadata": FORGED})
+"""What a model may say, or give to a tool, to be cheaper."""
+
+
+def block(**content: Any) -> list[Event]:
+    """A part of an Anthropic message."""
+    return [{"type": "content_block_start", "index": 0, "content_block": content}]
+
+
 CASES = [
+    (
+        "gpt",
+        "a usage that the model writes",
+        [*chat(told(100, 30)), *chat(None, more={"choices": [{"index": 0, "delta": {"content": WRITTEN}}]})],
+        400_000,
+        [],
+    ),
+    ("gpt", "an event that is no object", [None, 0, "usage", *chat(told(100, 30))], 400_000, []),
+    (
+        "claude",
+        "a usage that the model writes, and gives to a tool",
+        [
+            *messages({"input_tokens": 10, "output_tokens": 1}, {"output_tokens": 20})[:2],
+            *block(type="text", text=WRITTEN),
+            *block(type="server_tool_use", input=json.loads(WRITTEN)),
+            {"type": "message_stop"},
+        ],
+        210_000,
+        [],
+    ),
+    (
+        "gem",
+        "a usage that the model writes, and gives to a tool",
+        [
+            *chunks({"promptTokenCount": 100, "candidatesTokenCount": 10, "totalTokenCount": 110}),
+            {
+                "candidates": [
+                    {"content": {"parts": [{"functionCall": {"args": json.loads(WRITTEN)}}, {"text": WRITTEN}]}}
+                ]
+            },
+        ],
+        200_000,
+        [],
+    ),
     ("gpt", "cumulative", chat(told(100, 1), told(100, 2), told(100, 30)), 100_000 + 300_000, []),
     ("gpt", "repeated", chat(told(100, 30), None, told(100, 30), told(100, 30)), 400_000, []),
     ("gpt", "falling", chat(told(100, 30), told(90, 20)), 90_000 + 200_000, []),
