@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from extproc.clock import now_ms
 from extproc.core import identity
+from extproc.core.change import By
 from extproc.core.identity import KeyRecord
 from extproc.core.money import NANO_PER_USD
 from extproc.settings import Settings, load_pepper, own_secret
@@ -30,7 +31,7 @@ class DemoKeys:
 
 
 async def prepare(settings: Settings) -> DemoKeys:
-    """Make what is missing of the demo. May be repeated; balances stay as they are."""
+    """Make what is missing of the demo. May be repeated; balances stay as they are, and a deleted key deleted."""
     async with aclosing(Connection(settings.redis_url)) as connection:
         await RedisLedger(connection).top_up(DEMO_OWNER, DEMO_NANO, "demo", now_ms())
         paid, empty = await asyncio.gather(
@@ -43,7 +44,10 @@ async def _key_of(settings: Settings, connection: Connection, owner: str) -> str
     keyring = RedisKeyring(connection)
     plaintext = own_secret(settings.data / f"{owner}.key", identity.new_plaintext())
     digest = identity.digest(load_pepper(settings), plaintext)
-    if await keyring.find(digest) is None:
-        record = KeyRecord(f"key_{owner}", owner, plaintext[: identity.PREFIX_LENGTH], "demo", "default")
-        await keyring.create(record, digest)
+    by, prefix = By("demo", now_ms()), plaintext[: identity.PREFIX_LENGTH]
+    known = await keyring.get(f"key_{owner}")
+    if known is None:
+        await keyring.create(KeyRecord(f"key_{owner}", owner, prefix, "demo", "default"), digest, by)
+    elif known.digest != digest:
+        await keyring.rotate(known.key_id, digest, prefix, by=by)
     return plaintext

@@ -3,6 +3,9 @@
     Refusal                     a value, never an exception: what the caller is told
     TollgateError               what an operator is told
     ├── ConfigError             the YAML or the environment is wrong; the message says where and what to do
+    ├── BadValue                a name or an amount that cannot be, with its bound
+    ├── AlreadyThere            what should be made is there already; nothing was changed
+    ├── Stale                   what should be changed is no longer as its caller saw it; nothing was changed
     └── LedgerUnavailable       Redis did not answer; admission fails closed
 
 Every refusal reaches the caller in their own dialect (`extproc.dialects`), with the request id, and costs nothing.
@@ -19,6 +22,18 @@ class TollgateError(Exception):
 
 class ConfigError(TollgateError):
     """The configuration or the environment is wrong."""
+
+
+class BadValue(TollgateError, ValueError):
+    """A name or an amount that cannot be; the text tells the bound."""
+
+
+class AlreadyThere(TollgateError):
+    """What should be made is there already. Nothing was changed."""
+
+
+class Stale(TollgateError):
+    """What should be changed has another revision than its caller saw. Nothing was changed."""
 
 
 class LedgerUnavailable(TollgateError):

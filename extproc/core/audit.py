@@ -1,6 +1,6 @@
 """The rules of the audit: what every sum of a bucket must be, by what its log and its live holds say.
 
-limit of a wallet      = Σ its entries: top-ups, refunds, adjustments
+limit of a wallet      = Σ its entries: top-ups, bonuses, refunds, adjustments
 used of an account     = Σ the costs of the usage entries whose record names it; a correction is the difference
 held of an account     = Σ the amounts of the live holds on it
 live of a key          = the number of its live holds

@@ -149,6 +149,13 @@ def digest(pepper: bytes, plaintext: str) -> str:
     return hmac.digest(pepper, plaintext.encode(), "sha256").hex()
 
 
+def opens(record: KeyRecord, of: str, now_ms: int) -> bool:
+    """Whether the plaintext with this digest is the key's, or the one before, while that still counts."""
+    if record.status is KeyStatus.DELETED:
+        return False
+    return of == record.digest or (of == record.old_digest and now_ms < record.overlap_until_ms)
+
+
 def find_credential(headers: Mapping[str, str], path: str) -> str | None:
     """The caller's key: `Authorization: Bearer`, `x-api-key`, `x-goog-api-key`, else `?key=`."""
     scheme, _, bearer = headers.get("authorization", "").partition(" ")

@@ -35,7 +35,9 @@ from enum import IntEnum, StrEnum
 from typing import Protocol
 from zlib import crc32
 
+from extproc.core.money import MAX_ACCOUNT_NANO, format_usd
 from extproc.core.rate import NO_LIMIT, Draw, Level
+from extproc.errors import BadValue
 
 HOLD_MS = 3_720_000
 """How long a hold may live: two minutes more than `max_stream_duration` in `envoy/envoy.yaml`."""
@@ -148,6 +150,7 @@ class Outcome(StrEnum):
     TOO_LATE = "too_late"
 
     TOPPED_UP = "topped_up"
+    GIVEN = "given"
     REFUNDED = "refunded"
     ADJUSTED = "adjusted"
     REPEATED = "repeated"
@@ -245,17 +248,20 @@ class EntryKind(StrEnum):
     """Why a wallet's limit changed.
 
     TOP_UP      money came in
+    BONUS       money is given that nobody paid
     REFUND      money goes back because of an earlier charge, which stays as it is
     ADJUSTMENT  a correction by hand, in either direction
     """
 
     TOP_UP = "top_up"
+    BONUS = "bonus"
     REFUND = "refund"
     ADJUSTMENT = "adjustment"
 
 
 ENTERED = {
     EntryKind.TOP_UP: Outcome.TOPPED_UP,
+    EntryKind.BONUS: Outcome.GIVEN,
     EntryKind.REFUND: Outcome.REFUNDED,
     EntryKind.ADJUSTMENT: Outcome.ADJUSTED,
 }
@@ -266,8 +272,9 @@ ENTERED = {
 class NewEntry:
     """An entry to be made in a wallet, once per `reference`: whatever its kind, a reference names one entry.
 
-    `request_id` is the request that a refund is for, if it is for one. Raises `ValueError` unless the amount is more
-    than 0 (of an adjustment: not 0) and all but a top-up have a reason.
+    `request_id` is the request that a refund is for, if it is for one; `who` makes the entry, as in `By`. Raises
+    `BadValue` unless the amount is more than 0 (of an adjustment: not 0), it has a reference and all but a top-up have
+    a reason. An amount that no account can count is OVER_MAXIMUM, or BELOW_ZERO, unless its reference was used before.
     """
 
     kind: EntryKind
@@ -276,16 +283,20 @@ class NewEntry:
     now_ms: int
     reason: str = ""
     request_id: str = ""
+    who: str = ""
 
     def __post_init__(self) -> None:
         what = self.kind.value.replace("_", "-")
         if self.kind is EntryKind.ADJUSTMENT:
             if self.amount_nano == 0:
-                raise ValueError(f"an {what} must not be 0")
+                raise BadValue(f"an {what} must not be 0")
         elif self.amount_nano <= 0:
-            raise ValueError(f"a {what} must be more than 0")
+            most = f"{MAX_ACCOUNT_NANO} nano-USD ({format_usd(MAX_ACCOUNT_NANO)})"
+            raise BadValue(f"a {what} must be more than 0, and at most {most}")
         if self.kind is not EntryKind.TOP_UP and not self.reason.strip():
-            raise ValueError(f"the {what} needs a reason")
+            raise BadValue(f"the {what} needs a reason")
+        if not self.reference:
+            raise BadValue(f"the {what} needs a reference: one that is made twice is then made once")
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,24 +353,39 @@ class Ledger(Protocol):
         """Expire up to `limit` holds of one bucket whose deadline has passed; their ids."""
         ...
 
-    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int) -> EntryResult:
-        """Put money into a wallet, once per reference. Raises `ValueError` unless the amount is positive."""
+    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int, *, who: str = "") -> EntryResult:
+        """Put money into a wallet, once per reference. Raises `BadValue` as `NewEntry` does, as the next three do."""
+        ...
+
+    async def bonus(
+        self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int, *, who: str = ""
+    ) -> EntryResult:
+        """Give money that nobody paid, once per reference."""
         ...
 
     async def refund(
-        self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int, request_id: str = ""
+        self,
+        owner: str,
+        amount_nano: int,
+        reason: str,
+        reference: str,
+        now_ms: int,
+        request_id: str = "",
+        *,
+        who: str = "",
     ) -> EntryResult:
         """Put money back into a wallet because of an earlier charge, once per reference.
 
-        What the charge used of a key's cap, month or a team's quota stays used. Raises `ValueError` unless the amount
-        is positive and there is a reason.
+        What the charge used of a key's cap, month or a team's quota stays used.
         """
         ...
 
-    async def adjust(self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int) -> EntryResult:
+    async def adjust(
+        self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int, *, who: str = ""
+    ) -> EntryResult:
         """Correct a wallet by hand, up or down, once per reference; BELOW_ZERO if less than nothing were put in.
 
-        What is available may fall below zero: then the next hold is refused. Raises `ValueError` for 0 or no reason.
+        What is available may fall below zero: then the next hold is refused.
         """
         ...
 

@@ -130,19 +130,35 @@ class MemoryLedger:
             )
         return [hold_id for _, hold_id, _ in due]
 
-    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int) -> EntryResult:
+    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int, *, who: str = "") -> EntryResult:
         """Put money into a wallet, once per reference."""
-        return self._enter(owner, NewEntry(EntryKind.TOP_UP, amount_nano, reference, now_ms))
+        return self._enter(owner, NewEntry(EntryKind.TOP_UP, amount_nano, reference, now_ms, who=who))
+
+    async def bonus(
+        self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int, *, who: str = ""
+    ) -> EntryResult:
+        """Give money that nobody paid, once per reference."""
+        return self._enter(owner, NewEntry(EntryKind.BONUS, amount_nano, reference, now_ms, reason, who=who))
 
     async def refund(
-        self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int, request_id: str = ""
+        self,
+        owner: str,
+        amount_nano: int,
+        reason: str,
+        reference: str,
+        now_ms: int,
+        request_id: str = "",
+        *,
+        who: str = "",
     ) -> EntryResult:
         """Put money back into a wallet because of an earlier charge, once per reference."""
-        return self._enter(owner, NewEntry(EntryKind.REFUND, amount_nano, reference, now_ms, reason, request_id))
+        return self._enter(owner, NewEntry(EntryKind.REFUND, amount_nano, reference, now_ms, reason, request_id, who))
 
-    async def adjust(self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int) -> EntryResult:
+    async def adjust(
+        self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int, *, who: str = ""
+    ) -> EntryResult:
         """Correct a wallet by hand, up or down, once per reference."""
-        return self._enter(owner, NewEntry(EntryKind.ADJUSTMENT, amount_nano, reference, now_ms, reason))
+        return self._enter(owner, NewEntry(EntryKind.ADJUSTMENT, amount_nano, reference, now_ms, reason, who=who))
 
     async def set_limit(self, owner: str, account: Account, limit_nano: int) -> None:
         """Say what may be spent of an account in all, or `UNLIMITED`. What is held and used stays as it is."""

@@ -20,7 +20,7 @@ a wallet and tokens are operators' alone.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from extproc.core.ledger import UNLIMITED
+from extproc.core.ledger import UNLIMITED, Account, AccountKind
 
 
 class Scope(StrEnum):
@@ -94,6 +94,13 @@ class TeamRecord:
     members: dict[str, Member] = field(default_factory=dict)
     deleted: bool = False
     revision: int = 1
+
+    @property
+    def quotas(self) -> dict[Account, int]:
+        """What each of its accounts may spend in all: the team's, and one for each member."""
+        team = f"{self.owner}/{self.team}"
+        members = {Account(AccountKind.MEMBER, f"{team}/{name}"): one.quota_nano for name, one in self.members.items()}
+        return {Account(AccountKind.TEAM, team): self.quota_nano, **members}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from extproc.core.record import UsageRecord
 from extproc.store import keys, scripts
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
+from extproc.store.teams import RedisTeams
 from extproc.store.trace import usage_record
 from extproc.store.usage import FIRST, usage_between, wallet_entries
 
@@ -72,8 +73,10 @@ async def read_bucket(
     tally, position = Tally(prices), FIRST
     for owner in owners:
         tally.expect(owner, [Account(AccountKind.WALLET, owner)])
-        for key in await RedisKeyring(redis).list(owner):
+        for key in await RedisKeyring(redis).all_of(owner):
             tally.expect(owner, [Account(AccountKind.KEY, key.key_id), *key.quotas])
+        for team in await RedisTeams(redis).all_of(owner):
+            tally.expect(owner, team.quotas)
     while True:
         asked = list(tally.owners)
         reached, found = await _snapshot(redis, bucket, asked)

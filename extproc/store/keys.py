@@ -2,13 +2,19 @@
 
 What belongs to an owner carries the hash tag of the owner's bucket, `tg:{b17}:…`, and so lives in one slot of a Redis
 Cluster, where one script can read and write all of it. Outside stand only look-ups that can be rebuilt, the lease, and
-what is learned.
+what is learned. Tokens of the admin service have a slot of their own.
 """
 
 from extproc.core.ledger import Account, AccountKind
 
 OWNERS = "tg:owners"
-"""Set of every owner that was ever given a key."""
+"""Set of every owner that was ever given a key or a team, or of whom something was said."""
+
+TOKENS = "tg:{tokens}:tokens"
+"""Set: the ids of tokens."""
+
+CHANGES_OF_TOKENS = "tg:{tokens}:changes"
+"""Stream: who changed which token."""
 
 SWEEPER_LEASE = "tg:lease:sweeper"
 
@@ -21,6 +27,21 @@ def by_digest(digest: str) -> str:
 def owner_of(key_id: str) -> str:
     """String: the owner of a key."""
     return f"tg:owner:{key_id}"
+
+
+def teams_of(person: str) -> str:
+    """Set: the teams that somebody is in or was in, each as `<owner>/<team>`."""
+    return f"tg:person:{person}"
+
+
+def token(token_id: str) -> str:
+    """Hash like a key's."""
+    return f"tg:{{tokens}}:token:{token_id}"
+
+
+def token_by_digest(digest: str) -> str:
+    """String: the id of the token that has this HMAC."""
+    return f"tg:{{tokens}}:digest:{digest}"
 
 
 def learned(day: int) -> str:
@@ -60,7 +81,7 @@ def account_of(stored: str) -> Account:
 
 
 def key(bucket: int, key_id: str) -> str:
-    """Hash `status`, `revision`, `record` (JSON)."""
+    """Hash `status`, `revision`, `record` (JSON), `digests`, and what `hold.lua` counts of it."""
     return f"tg:{{b{bucket}}}:key:{key_id}"
 
 
@@ -69,9 +90,29 @@ def owner(bucket: int, name: str) -> str:
     return f"tg:{{b{bucket}}}:owner:{name}"
 
 
+def owners(bucket: int) -> str:
+    """Set: the owners of a bucket of whom something is said."""
+    return f"tg:{{b{bucket}}}:owners"
+
+
 def keys_of(bucket: int, owner: str) -> str:
     """Set: the ids of an owner's keys."""
     return f"tg:{{b{bucket}}}:keys:{owner}"
+
+
+def team(bucket: int, owner: str, name: str) -> str:
+    """Hash `status`, `revision`, `record` (JSON): a team of an owner, whose own name has no slash."""
+    return f"tg:{{b{bucket}}}:team:{owner}/{name}"
+
+
+def teams(bucket: int, owner: str) -> str:
+    """Set: the names of an owner's teams, the deleted too."""
+    return f"tg:{{b{bucket}}}:teams:{owner}"
+
+
+def changes(bucket: int) -> str:
+    """Stream: who changed what of the owners of a bucket."""
+    return f"tg:{{b{bucket}}}:changes"
 
 
 def task(bucket: int, owner: str, task_id: str) -> str:

@@ -47,7 +47,7 @@ GLANCE_SECONDS = 0.01
 
 READS = {
     *("CLUSTER SLOTS", "CONFIG", "ECHO", "EXISTS", "GET", "HGET", "HGETALL", "HMGET", "INFO", "PING", "SMEMBERS"),
-    *("TIME", "XRANGE", "ZCARD", "ZRANGE"),
+    *("TIME", "XRANGE", "XREVRANGE", "ZCARD", "ZRANGE"),
 }
 """Commands of which no replica need know. Any other may change something."""
 

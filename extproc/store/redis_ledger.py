@@ -1,5 +1,7 @@
 """The ledger in Redis: each verb is one script. What the scripts decide is specified by `MemoryLedger`."""
 
+import json
+
 from extproc.core.ledger import (
     ENTERED,
     KEEP_MS,
@@ -112,19 +114,37 @@ class RedisLedger:
         )
         return expired
 
-    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int) -> EntryResult:
+    async def top_up(self, owner: str, amount_nano: int, reference: str, now_ms: int, *, who: str = "") -> EntryResult:
         """Put money into a wallet, once per reference."""
-        return await self._enter(owner, NewEntry(EntryKind.TOP_UP, amount_nano, reference, now_ms))
+        return await self._enter(owner, NewEntry(EntryKind.TOP_UP, amount_nano, reference, now_ms, who=who))
+
+    async def bonus(
+        self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int, *, who: str = ""
+    ) -> EntryResult:
+        """Give money that nobody paid, once per reference."""
+        return await self._enter(owner, NewEntry(EntryKind.BONUS, amount_nano, reference, now_ms, reason, who=who))
 
     async def refund(
-        self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int, request_id: str = ""
+        self,
+        owner: str,
+        amount_nano: int,
+        reason: str,
+        reference: str,
+        now_ms: int,
+        request_id: str = "",
+        *,
+        who: str = "",
     ) -> EntryResult:
         """Put money back into a wallet because of an earlier charge, once per reference."""
-        return await self._enter(owner, NewEntry(EntryKind.REFUND, amount_nano, reference, now_ms, reason, request_id))
+        return await self._enter(
+            owner, NewEntry(EntryKind.REFUND, amount_nano, reference, now_ms, reason, request_id, who)
+        )
 
-    async def adjust(self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int) -> EntryResult:
+    async def adjust(
+        self, owner: str, amount_nano: int, reason: str, reference: str, now_ms: int, *, who: str = ""
+    ) -> EntryResult:
         """Correct a wallet by hand, up or down, once per reference."""
-        return await self._enter(owner, NewEntry(EntryKind.ADJUSTMENT, amount_nano, reference, now_ms, reason))
+        return await self._enter(owner, NewEntry(EntryKind.ADJUSTMENT, amount_nano, reference, now_ms, reason, who=who))
 
     async def set_limit(self, owner: str, account: Account, limit_nano: int) -> None:
         """Say what may be spent of an account in all, or `UNLIMITED`. What is held and used stays as it is."""
@@ -149,6 +169,7 @@ class RedisLedger:
                 keys.account(bucket, Account(AccountKind.WALLET, owner)),
                 keys.references(bucket, owner),
                 keys.entries(bucket, owner),
+                keys.changes(bucket),
             ],
             [
                 new.amount_nano,
@@ -159,6 +180,16 @@ class RedisLedger:
                 new.reason,
                 new.request_id,
                 ENTERED[new.kind],
+                new.who,
+                f"wallet.{new.kind}",
+                owner,
+                json.dumps(_said(new), ensure_ascii=False).removeprefix("{"),
             ],
         )
         return EntryResult(Outcome(outcome), int(limit_nano))
+
+
+def _said(new: NewEntry) -> dict[str, object]:
+    """What the log of changes has of an entry beside the wallet's limit."""
+    said = {"amount_nano": new.amount_nano, "reference": new.reference}
+    return said | {name: text for name, text in (("reason", new.reason), ("request_id", new.request_id)) if text}

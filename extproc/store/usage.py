@@ -1,6 +1,6 @@
 """Reading what the scripts wrote down: the usage log of a bucket, the entries of a wallet. Both oldest first."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from extproc.core.ledger import EntryKind, State, UsageEntry, WalletEntry, bucket_of
 from extproc.store import keys
@@ -21,7 +21,7 @@ async def usage_between(
     redis: Connection, bucket: int, after: str = FIRST, last: str = LAST
 ) -> AsyncIterator[tuple[str, UsageEntry]]:
     """The same behind one position and up to another, each entry with its own. Raises `LedgerUnavailable`."""
-    async for position, fields in _entries(redis, keys.usage(bucket), after, last):
+    async for position, fields in log_entries(redis, keys.usage(bucket), after, last):
         yield (
             position,
             UsageEntry(
@@ -46,20 +46,45 @@ async def usage_of_owner(redis: Connection, owner: str) -> AsyncIterator[UsageEn
 
 async def wallet_entries(redis: Connection, owner: str, last: str = LAST) -> AsyncIterator[WalletEntry]:
     """What was put into an owner's wallet and taken out by hand. Raises `LedgerUnavailable`."""
-    async for _, fields in _entries(redis, keys.entries(bucket_of(owner), owner), FIRST, last):
-        yield WalletEntry(
-            reference=fields["reference"],
-            amount_nano=int(fields["amount"]),
-            limit_nano=int(fields["limit"]),
-            at_ms=int(fields["at"]),
-            kind=EntryKind(fields["kind"]),
-            reason=fields["reason"],
-            request_id=fields["request"],
-        )
+    async for _, fields in log_entries(redis, keys.entries(bucket_of(owner), owner), FIRST, last):
+        yield _wallet_entry(fields)
 
 
-async def _entries(redis: Connection, stream: str, after: str, last: str) -> AsyncIterator[tuple[str, dict[str, str]]]:
+async def wallet_page(
+    redis: Connection, owner: str, count: int, before: str = LAST
+) -> Sequence[tuple[str, WalletEntry]]:
+    """The last `count` of these before a position, the newest first, each with its own. Raises `LedgerUnavailable`."""
+    last = before if before == LAST else f"({before}"
+    name = keys.entries(bucket_of(owner), owner)
+    page = await redis.execute("XREVRANGE", name, last, "-", "COUNT", count)
+    return [(position, _wallet_entry(fields)) for position, fields in page]
+
+
+async def wallet_entry(redis: Connection, owner: str, reference: str) -> WalletEntry | None:
+    """The entry of an owner's wallet with this reference. Raises `LedgerUnavailable`."""
+    async for entry in wallet_entries(redis, owner):
+        if entry.reference == reference:
+            return entry
+    return None
+
+
+async def log_entries(
+    redis: Connection, stream: str, after: str = FIRST, last: str = LAST
+) -> AsyncIterator[tuple[str, dict[str, str]]]:
+    """The fields of what is in a log behind one position and up to another. Raises `LedgerUnavailable`."""
     while page := await redis.execute("XRANGE", stream, f"({after}", last, "COUNT", PAGE):
         for position, fields in page:
             yield position, fields
             after = position
+
+
+def _wallet_entry(fields: dict[str, str]) -> WalletEntry:
+    return WalletEntry(
+        reference=fields["reference"],
+        amount_nano=int(fields["amount"]),
+        limit_nano=int(fields["limit"]),
+        at_ms=int(fields["at"]),
+        kind=EntryKind(fields["kind"]),
+        reason=fields["reason"],
+        request_id=fields["request"],
+    )

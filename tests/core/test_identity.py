@@ -21,6 +21,7 @@ from extproc.core.identity import (
     find_credential,
     looks_like_a_key,
     month_of,
+    opens,
     refusal_for,
     without_credential,
 )
@@ -263,3 +264,20 @@ def test_a_prefix_shows_little() -> None:
     """What may be printed of a key is shorter than the shortest key by far."""
     shortest = next(length for length in range(200) if looks_like_a_key("sk-".ljust(length, "a")))
     assert len(KEY_START) < PREFIX_LENGTH <= shortest // 2
+
+
+@pytest.mark.parametrize(
+    ("digest", "old_digest", "until_ms", "opened"),
+    [
+        ("new", "", 0, {"new"}),
+        ("new", "old", 0, {"new"}),
+        ("new", "old", NOW_MS, {"new"}),
+        ("new", "old", NOW_MS + 1, {"new", "old"}),
+        ("", "", NOW_MS + 1, set()),
+    ],
+)
+def test_a_record_says_what_opens_it(digest: str, old_digest: str, until_ms: int, opened: set[str]) -> None:
+    """The present plaintext, and the one before until the end of the overlap; no other, whatever a look-up says."""
+    key = replace(KEY, digest=digest, old_digest=old_digest, overlap_until_ms=until_ms)
+    assert {one for one in ("new", "old", "other") if opens(key, one, NOW_MS)} == opened
+    assert not any(opens(replace(key, status=KeyStatus.DELETED), one, NOW_MS) for one in ("new", "old"))

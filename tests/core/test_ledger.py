@@ -101,9 +101,8 @@ class Play:
             case "top_up", (amount, reference):
                 result = await self.ledger.top_up(self.owner, nano(amount), reference, self.now_ms)
                 return f"{result.outcome} {result.limit_nano}"
-            case (("refund" | "adjust"), (amount, reference)):
-                correct = self.ledger.refund if verb == "refund" else self.ledger.adjust
-                result = await correct(self.owner, nano(amount), "a reason", reference, self.now_ms)
+            case (("bonus" | "refund" | "adjust"), (amount, reference)):
+                result = await getattr(self.ledger, verb)(self.owner, nano(amount), "a reason", reference, self.now_ms)
                 return f"{result.outcome} {result.limit_nano}"
             case "hold", (hold_id, amount):
                 held = await self.ledger.hold(self.ask(hold_id, nano(amount)))
@@ -575,6 +574,15 @@ TABLES = {
         log             | reported 30            held 0 used 30 available 105
         key             | (held 0 used 30 available None)  held 0 used 30 available 105
     """,
+    "a bonus is money as any other": """
+        bonus 100 a     | given 100              held 0 used 0 available 100
+        bonus 100 a     | repeated 100           held 0 used 0 available 100
+        top_up 5 a      | repeated 100           held 0 used 0 available 100
+        hold h1 60      | held                   held 60 used 0 available 40
+        reported h1 30  | ended reported 30      held 0 used 30 available 70
+        bonus MAX b     | over_maximum 100       held 0 used 30 available 70
+        adjust -100 c   | adjusted 0             held 0 used 30 available -30
+    """,
     "an adjustment goes either way, and takes no more than was ever put in": """
         top_up 100 a    | topped_up 100          held 0 used 0 available 100
         adjust 20 x     | adjusted 120           held 0 used 0 available 120
@@ -657,6 +665,8 @@ async def test_a_top_up_must_be_positive(new_play: Callable[[], Play], amount_na
 @pytest.mark.parametrize(
     ("verb", "amount_nano", "reason", "complaint"),
     [
+        ("bonus", -1, "why", "a bonus must be more than 0, and at most 9007199254740991 nano-USD"),
+        ("bonus", 1, "", "the bonus needs a reason"),
         ("refund", 0, "why", "a refund must be more than 0"),
         ("refund", -1, "why", "a refund must be more than 0"),
         ("refund", 1, " ", "the refund needs a reason"),

@@ -8,7 +8,21 @@ from extproc.store.connection import Connection
 from tests.store.cluster import Cluster
 from tests.store.redis_server import RedisServer
 
-ON_A_CLUSTER_TOO = {"audit", "keyring", "lockstep", "redis_ledger", "sweeper", "tasks", "trace", "usage"}
+ON_A_CLUSTER_TOO = {
+    *(
+        "audit",
+        "changes",
+        "keyring",
+        "lockstep",
+        "redis_ledger",
+        "sweeper",
+        "tasks",
+        "teams",
+        "tokens",
+        "trace",
+        "usage",
+    )
+}
 """The modules of tests that say nothing of one server alone."""
 
 

@@ -1,6 +1,7 @@
 """The audit on a real Redis: what is right is not complained of, and whatever is wrong is found and named."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -11,12 +12,15 @@ from extproc.core.audit import Difference, Prices
 from extproc.core.catalog import Catalog, Channel, Dialect, Group, Member, Model, Operation
 from extproc.core.identity import KeyRecord
 from extproc.core.ledger import UNLIMITED, Account, AccountKind, End, Hold, State, bucket_of
+from extproc.core.people import Member as Person
+from extproc.core.people import TeamRecord
 from extproc.core.pricing import ONE, Price, Terms
 from extproc.store import keys, usage
 from extproc.store.audit import Audited, audit, read_bucket
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
 from extproc.store.redis_ledger import RedisLedger
+from extproc.store.teams import RedisTeams
 from tests.store.records import NANO_A_TOKEN, record
 from tests.store.redis_server import RedisServer
 
@@ -84,6 +88,26 @@ async def test_what_is_right_is_counted_and_not_complained_of(
     assert await audit(busy, prices()) == Audited(
         owners=2, accounts=8, holds=4, records=9, put_in_nano=1_900, held_nano=14, used_nano=93, differences=[]
     )
+
+
+async def test_what_is_deleted_is_looked_at_all_the_same(busy: Connection) -> None:
+    """A deleted key with live holds, a deleted team, one without keys, and a bonus: still nothing is wrong."""
+    teams = RedisTeams(busy)
+    await teams.create(TeamRecord("ada", "red", quota_nano=200, members={"bob": Person(quota_nano=100)}))
+    await teams.edit("ada", "red", lambda team: replace(team, deleted=True), "team.delete")
+    await teams.create(TeamRecord("ada", "blue", members={"eve": Person()}))
+    await RedisLedger(busy).bonus("ada", 50, "welcome", "b", NOW_MS)
+    await RedisKeyring(busy).create(KeyRecord("spare", "ada", "sk-", "", "main"), "spare digest")
+    for key_id in ("ada-key", "spare"):
+        await RedisKeyring(busy).delete(key_id)
+    audited = await audit(busy, prices())
+    assert audited.differences == []
+    assert (audited.accounts, audited.holds, audited.put_in_nano) == (11, 4, 1_950)
+    spare, eve = Account(AccountKind.KEY, "spare"), Account(AccountKind.MEMBER, "ada/blue/eve")
+    for account in (spare, ACCOUNTS[2], eve):
+        await busy.execute("HINCRBY", keys.account(B, account), "used", 1)
+    found = [difference.what for difference in (await audit(busy)).differences]
+    assert sorted(found) == ["key spare used", "member ada/blue/eve used", "member ada/red/bob used"]
 
 
 async def test_records_of_an_unknown_revision_are_counted(busy: Connection) -> None:

@@ -113,6 +113,7 @@ async def test_requests_go_on_while_their_slot_moves(cluster: Cluster, redis: Co
 
 KINDS_OF_KEYS = (
     *("due", "usage", "hold:settled", "hold:overdue", "hold:live", "key:", "keys:", "entries:", "references:"),
+    "changes",
     *("account:key:", "account:key_month:", "account:wallet:"),
 )
 

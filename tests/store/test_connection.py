@@ -22,7 +22,7 @@ from extproc.store.redis_ledger import RedisLedger
 from tests.core.samples import caller_of
 from tests.store.redis_server import PATIENCE_SECONDS, RedisServer
 
-KEY = KeyRecord("k1", "ada", "sk-", "", "g")
+KEY = KeyRecord("k1", "ada", "sk-", "", "g", digest="digest")
 WALLET = Account(AccountKind.WALLET, "ada")
 
 

@@ -138,6 +138,11 @@ class Lockstep(RuleBasedStateMachine):
         self.both("top_up", owner, amount_nano, reference, self.now_ms)
 
     @rule(owner=st.sampled_from(OWNERS), amount_nano=AMOUNTS.filter(bool), reference=st.sampled_from("abcd"))
+    def bonus(self, owner: str, amount_nano: int, reference: str) -> None:
+        """Money is given."""
+        self.both("bonus", owner, amount_nano, "a reason", reference, self.now_ms)
+
+    @rule(owner=st.sampled_from(OWNERS), amount_nano=AMOUNTS.filter(bool), reference=st.sampled_from("abcd"))
     def refund(self, owner: str, amount_nano: int, reference: str) -> None:
         """Money goes back."""
         self.both("refund", owner, amount_nano, "a reason", reference, self.now_ms, "a request")

@@ -1,6 +1,7 @@
 """What only the ledger in Redis does: it keeps an owner's things in one slot, and forgets what has long ended."""
 
 import re
+from dataclasses import replace
 
 from redis.crc import key_slot
 
@@ -17,10 +18,12 @@ from extproc.core.ledger import (
     State,
     bucket_of,
 )
+from extproc.core.people import Member, TeamRecord
 from extproc.store import keys
 from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
 from extproc.store.redis_ledger import RedisLedger
+from extproc.store.teams import RedisTeams
 
 KEY = KeyRecord("k1", "ada", "sk-", "", "g")
 BUCKET = bucket_of("ada")
@@ -56,11 +59,16 @@ async def test_all_of_an_owner_is_in_one_slot(connection: Connection) -> None:
     ledger = await ledger_with_money(connection)
     await ledger.end(report(1, 2))
     await ledger.hold(Hold("h2", "ada", "k1", 1, KEY.accounts("2026-11"), 5, 1, 4_000_000_000_000))
+    await RedisTeams(connection).create(TeamRecord("ada", "red", members={"bob": Member()}))
+    await RedisKeyring(connection).edit_owner("ada", lambda owner: replace(owner, tier="pro"))
     names = {name for found in (await connection.execute_everywhere("KEYS", "*")).values() for name in found}
-    outside = {keys.OWNERS, keys.owner_of("k1"), keys.by_digest("digest")}
+    outside = {keys.OWNERS, keys.owner_of("k1"), keys.by_digest("digest"), keys.teams_of("bob")}
     assert outside < names
     kinds = {re.sub("{.*}:", "", name).split(":")[1] for name in names - outside}
-    assert kinds == {"hold", "due", "usage", "account", "key", "keys", "entries", "references"}
+    assert kinds == {
+        *("hold", "due", "usage", "account", "key", "keys", "entries", "references"),
+        *("changes", "team", "teams", "owner", "owners"),
+    }
     assert {key_slot(name.encode()) for name in names - outside} == {key_slot(keys.due(BUCKET).encode())}
 
 

@@ -8,7 +8,7 @@ from extproc.core.ledger import ENTERED, SHORTFALL, Outcome, State
 from extproc.store import scripts
 
 VERBS = {"hold": scripts.HOLD, "end": scripts.END, "expire_due": scripts.EXPIRE_DUE, "enter": scripts.ENTER}
-VERBS |= {"put_key": scripts.PUT_KEY, "put_owner": scripts.PUT_OWNER}
+VERBS |= {"put": scripts.PUT}
 READERS = {"snapshot": scripts.SNAPSHOT}
 LEARNERS = {"learn": scripts.LEARN}
 """What adds up without a condition: there is nothing to check, and no money in it."""

@@ -64,3 +64,18 @@ async def test_a_correction_is_an_entry_that_says_why(connection: Connection) ->
 async def test_who_used_nothing_has_no_entries(connection: Connection) -> None:
     """A log that nobody began is empty."""
     assert [entry async for entry in usage.usage_of_owner(connection, "ada")] == []
+
+
+async def test_a_statement_is_read_from_its_end(connection: Connection) -> None:
+    """Page by page, the newest first, and none twice; an entry is found by its reference."""
+    ledger = RedisLedger(connection)
+    for number in range(1, 6):
+        await ledger.bonus("ada", number, "why", f"r{number}", NOW_MS)
+    entries = [entry async for entry in usage.wallet_entries(connection, "ada")]
+    found, before = [], usage.LAST
+    while page := await usage.wallet_page(connection, "ada", 2, before):
+        found += [entry for _, entry in page]
+        before = page[-1][0]
+    assert found == entries[::-1]
+    assert await usage.wallet_entry(connection, "ada", "r4") == entries[3]
+    assert await usage.wallet_entry(connection, "ada", "r9") is None
