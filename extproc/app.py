@@ -6,12 +6,11 @@ TOLLGATE_REDIS=URL python -m extproc.app --index 0 --data FOLDER
 import argparse
 import asyncio
 import contextlib
-import logging
 import os
 import random
 import signal
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -21,8 +20,13 @@ import uvloop
 
 from extproc import envoy_admin, metrics
 from extproc.clock import now_ms
+from extproc.core.identity import KeyRecord
 from extproc.core.learned import Learned
+from extproc.dialects.self_service import Totals
 from extproc.errors import TollgateError
+from extproc.index.index import Index
+from extproc.index.where import By, Where
+from extproc.process import configure_logging, told_to_stop
 from extproc.settings import Settings, load_pepper, make_settings
 from extproc.snapshot import Current
 from extproc.store.connection import Connection
@@ -34,6 +38,7 @@ from extproc.store.tasks import RedisTasks
 from extproc.wire.admit import Admission
 from extproc.wire.journal import Journal, run_journal
 from extproc.wire.reports import Reports
+from extproc.wire.self_service import SelfService
 from extproc.wire.service import OPTIONS, Service
 from extproc.wire.spool import Spool
 from extproc.wire.task import TaskAnswers
@@ -50,25 +55,6 @@ SWEEP_SECONDS = 10.0
 SAMPLE_SECONDS = 1.0
 
 
-def configure_logging() -> None:
-    """One JSON object a line on standard error: events with keys and values.
-
-    Tracebacks come without local variables, for a body or a key would be among them.
-    """
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-
-
 async def run_worker(settings: Settings, index: int) -> None:
     """Serve until told to stop. Raises `ConfigError`.
 
@@ -82,7 +68,9 @@ async def run_worker(settings: Settings, index: int) -> None:
     spool = Spool(settings.spool, index)
     reports = Reports(ledger, learned, spool, now_ms)
     answers = TaskAnswers(RedisTasks(connection), reports, now_ms)
-    service = Service(_admission(settings, current, connection, ledger, learned), answers, reports, now_ms)
+    usage = Index(settings.data / "index.sqlite", ZoneInfo(settings.time_zone))
+    admission = _admission(settings, current, connection, ledger, learned, UsageOfKeys(usage, connection))
+    service = Service(admission, answers, reports, now_ms)
     server = grpc.aio.server(options=OPTIONS)
     service.register(server)
     socket = settings.worker_socket(index)
@@ -100,7 +88,7 @@ async def run_worker(settings: Settings, index: int) -> None:
     metrics.WORKERS.set(1)
     log.info("worker_started", revision=current.catalog.revision)
 
-    told = await _told_to_stop()
+    told = await told_to_stop()
     service.draining = True
     if told == signal.SIGTERM:
         await asyncio.sleep(NOTICE_SECONDS)
@@ -110,13 +98,37 @@ async def run_worker(settings: Settings, index: int) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await task
     left = reports.drain()
+    usage.close()
     await connection.aclose()
     log.info("worker_stopped", reports_left=left)
 
 
+@dataclass(frozen=True, slots=True)
+class UsageOfKeys:
+    """The index, asked about one key at a time; what its owner's log has that is new is read first."""
+
+    index: Index
+    connection: Connection
+
+    async def totals(self, key: KeyRecord, from_ms: int, until_ms: int) -> Totals:
+        """Those of the key's requests from one moment on, and before another. Raises `LedgerUnavailable`."""
+        where = Where(from_ms=from_ms, until_ms=until_ms, owner=key.owner, key_id=key.key_id)
+        await self.index.fill_for(self.connection, where)
+        (days, everything), (models, _) = await asyncio.gather(
+            self.index.totals(where, By.DAY), self.index.totals(where, By.MODEL)
+        )
+        return Totals(days, models, everything)
+
+
 def _admission(
-    settings: Settings, current: Current, connection: Connection, ledger: RedisLedger, learned: Learned
+    settings: Settings,
+    current: Current,
+    connection: Connection,
+    ledger: RedisLedger,
+    learned: Learned,
+    usage: UsageOfKeys,
 ) -> Admission:
+    zone = ZoneInfo(settings.time_zone)
     return Admission(
         catalog=lambda: current.catalog,
         keyring=RedisKeyring(connection),
@@ -124,9 +136,10 @@ def _admission(
         pepper=load_pepper(settings),
         now_ms=now_ms,
         draw=random.Random(),
-        zone=ZoneInfo(settings.time_zone),
+        zone=zone,
         learned=learned,
         tasks=RedisTasks(connection),
+        self_service=SelfService(ledger, usage, zone),
         currency=settings.currency,
     )
 
@@ -146,13 +159,6 @@ def _journal(settings: Settings) -> Journal:
         envoy_admin.ask(settings.run / "admin.sock", "/reopen_logs", "POST")
 
     return Journal(settings.data, reopen)
-
-
-async def _told_to_stop() -> signal.Signals:
-    told: asyncio.Queue[signal.Signals] = asyncio.Queue()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.put_nowait, number)
-    return await told.get()
 
 
 def main() -> None:

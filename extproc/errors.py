@@ -96,6 +96,13 @@ GROUP_NOT_ALLOWED = Refusal(
     "The tier of this API key's owner does not include the key's group.",
     "group_not_allowed",
 )
+IP_NOT_ALLOWED = Refusal(
+    403,
+    Family.PERMISSION,
+    "permission_denied",
+    "This API key may not be used from this address.",
+    "ip_not_allowed",
+)
 INVALID_REQUEST = Refusal(400, Family.INVALID_REQUEST, "invalid_request_error", "The request is not valid.")
 UNKNOWN_PATH = Refusal(404, Family.NOT_FOUND, "not_found", "There is nothing at this path.")
 MODEL_NOT_FOUND = Refusal(

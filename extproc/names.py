@@ -50,6 +50,13 @@ LIFTED_NAMESPACE = "tollgate.usage"
 USAGE_NAMESPACE = "envoy.ai.token_usage"
 """Typed metadata: the `TokenUsage` that Envoy's AI protocol manager reads out of answers."""
 
+JWT_PAYLOAD_HEADER = "x-tollgate-jwt-payload"
+"""The payload of a JWT that Envoy has verified for the admin service, in base64url."""
+
+ADMIN_SERVICE = "tollgate.admin.v1.Admin"
+ADMIN_SOCKET = "admin-api.sock"
+"""The Unix socket of the admin service, relative to the run folder. `admin.sock` beside it is Envoy's own."""
+
 META_OWNER = "owner"
 META_TASK = "task"
 META_MADE = "made"

@@ -13,6 +13,10 @@ from extproc.errors import ConfigError
 from extproc.names import worker_socket
 
 MAX_PORT = 65_535
+MIN_DAYS = 5
+"""The ledger may be told of a request's end up to three days after it began, and its entries must go together."""
+
+MAX_DAYS = 36_500
 MAX_SOCKET_PATH = 100
 """A Unix socket's path ends at 107 bytes; the folder's must leave room for the names in it."""
 
@@ -31,6 +35,8 @@ class Settings:
     demo_port: int = 9100
     workers: int = 2
     time_zone: str = "UTC"
+    usage_days: int = 0
+    """How long usage is kept, 0 for always."""
     currency: Currency | None = None
     metrics_listen: str = "127.0.0.1"
     metrics_port: int = 9464
@@ -116,6 +122,7 @@ def make_settings(
         demo_port=demo_port,
         workers=workers,
         time_zone=time_zone,
+        usage_days=read_usage_days(),
         currency=read_currency(),
         metrics_listen=metrics_listen,
         metrics_port=metrics_port,
@@ -180,6 +187,14 @@ def _service(name: str) -> tuple[str, int] | None:
     if text and not (host and port.isdecimal() and 0 < int(port) <= MAX_PORT):
         raise ConfigError(f"{name}: {text!r} is not HOST:PORT")
     return (host, int(port)) if text else None
+
+
+def read_usage_days() -> int:
+    """For how many days usage is kept, by `TOLLGATE_USAGE_DAYS`; 0 for always. Raises `ConfigError`."""
+    days = _number("TOLLGATE_USAGE_DAYS", 0, least=0, most=MAX_DAYS)
+    if 0 < days < MIN_DAYS:
+        raise ConfigError(f"TOLLGATE_USAGE_DAYS: {days} is too few; say {MIN_DAYS} or more, or 0 to keep usage always")
+    return days
 
 
 def read_currency() -> Currency | None:

@@ -49,9 +49,9 @@ class Adopted(msgspec.Struct, frozen=True):
 
 
 class Current:
-    """The catalog that one worker decides by. Raises `ConfigError` where there is none."""
+    """The catalog that one worker decides by, or whoever else follows. Raises `ConfigError` where there is none."""
 
-    def __init__(self, run: Path, index: int) -> None:
+    def __init__(self, run: Path, index: int | None = None) -> None:
         self._run = run
         self._index = index
         self._adopt()
@@ -82,6 +82,8 @@ class Current:
         file = self._file_now()
         self._accepted = read_accepted(self._run)
         self._file = file
+        if self._index is None:
+            return
         adopted = Adopted(os.getpid(), self.catalog.revision, self._accepted.since_ms)
         replace_file(_adopted_file(self._run, self._index), msgspec.json.encode(adopted))
         _keep_what_is_there()

@@ -15,7 +15,7 @@ import msgspec
 from extproc import envoy_admin
 from extproc.clock import now_ms
 from extproc.errors import ConfigError, LedgerUnavailable
-from extproc.names import SIDECAR_CLUSTER, worker_socket
+from extproc.names import ADMIN_SOCKET, SIDECAR_CLUSTER, worker_socket
 from extproc.settings import Settings
 from extproc.snapshot import read_adopted, replace_file
 from extproc.store.connection import Connection
@@ -90,10 +90,11 @@ class Backlog(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """All of it. `wrong` has a sentence for each thing that is not as it should be."""
+    """All of it. `admin`: that service answers; `wrong`: a sentence for each thing that is not as it should be."""
 
     live: Live | None
     workers: list[Worker]
+    admin: bool
     envoy: Envoy
     redis: Redis
     backlog: Backlog
@@ -111,8 +112,11 @@ async def read_status(settings: Settings) -> Status:
     envoy, healthy = _ask_envoy(settings.run / "admin.sock")
     serving = await serving_workers(settings.run, live.workers if live else 0)
     workers = [_worker(settings.run, index, live, healthy, serving) for index in range(live.workers)] if live else []
+    admin = await asyncio.to_thread(serves, settings.run / ADMIN_SOCKET)
     redis, backlog = await _ask_redis(settings.redis_url), _backlog(settings)
-    return Status(live, workers, envoy, redis, backlog, _wrong(settings, live, workers, envoy, redis, backlog))
+    wrong = _wrong(settings, live, workers, envoy, redis, backlog)
+    wrong += ["The admin service does not answer; requests go on without it."] if live and not admin else []
+    return Status(live, workers, admin, envoy, redis, backlog, wrong)
 
 
 async def not_ready(settings: Settings, with_envoy: bool) -> list[str]:

@@ -25,6 +25,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 QUICK_DEATHS = 5
 QUICK_SECONDS = 10.0
+LATER_SECONDS = 30.0
+"""When a child that is not vital and died too often is started again."""
+
 STOP_SECONDS = 15.0
 """A worker that drains takes up to 12 while Redis hangs."""
 
@@ -39,7 +42,10 @@ def _die_with_parent() -> None:
 
 @dataclass
 class Child:
-    """One process to keep running. Its output goes to `log_file` or the parent's own, its id at death to `on_death`."""
+    """One process to keep running. Its output goes to `log_file` or the parent's own, its id at death to `on_death`.
+
+    Without a `vital` one nothing works; any other is only started later when it dies too often.
+    """
 
     name: str
     command: Sequence[str]
@@ -48,6 +54,7 @@ class Child:
     environment: Mapping[str, str] | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     on_death: Callable[[int], None] = lambda _: None
+    vital: bool = True
     process: asyncio.subprocess.Process | None = None
     _deaths: list[float] = field(default_factory=list)
     _stopping: bool = False
@@ -70,7 +77,7 @@ class Child:
                 raise ChildFailed(f"{self.name} cannot be started: {error}") from error
 
     async def keep_running(self) -> None:
-        """Start it again whenever it dies. Raises `ChildFailed` when it dies too often in a short time."""
+        """Start it again whenever it dies. Raises `ChildFailed` when a vital one dies too often in a short time."""
         while not self._stopping:
             assert self.process is not None
             code = await self.process.wait()
@@ -78,7 +85,10 @@ class Child:
                 return
             self._deaths = [*self._deaths[-QUICK_DEATHS + 1 :], time.monotonic()]
             if len(self._deaths) == QUICK_DEATHS and self._deaths[-1] - self._deaths[0] < QUICK_SECONDS:
-                raise ChildFailed(f"{self.name} keeps ending (code {code}). Its last words:\n{self.last_words()}")
+                if self.vital:
+                    raise ChildFailed(f"{self.name} keeps ending (code {code}). Its last words:\n{self.last_words()}")
+                log.error("child_keeps_ending", child=self.name, code=code, last_words=self.last_words())
+                await asyncio.sleep(LATER_SECONDS)
             log.warning("child_restarted", child=self.name, code=code)
             self.on_death(self.process.pid)
             parent_metrics.RESTARTS.labels(self.name).inc()
@@ -117,11 +127,11 @@ class Child:
 async def until(
     ready: Callable[[], Awaitable[bool]], what: str, watched: Sequence[Child], timeout_seconds: float = 30.0
 ) -> None:
-    """Wait until `ready`. Raises `ChildFailed` when a watched child has ended, or when it takes too long."""
+    """Wait until `ready`. Raises `ChildFailed` when a vital child has ended, or when it takes too long."""
     deadline = time.monotonic() + timeout_seconds
     while not await ready():
         for child in watched:
-            if child.process and child.process.returncode is not None:
+            if child.vital and child.process and child.process.returncode is not None:
                 raise ChildFailed(f"{child.name} ended at once. Its last words:\n{child.last_words()}")
         if time.monotonic() > deadline:
             words = "\n".join(child.last_words() for child in watched)

@@ -1,6 +1,6 @@
 """`tollgate up` and `tollgate serve`: every process of one machine, started in order and ended in order.
 
-Redis ─▶ demo vendor ─▶ workers ─▶ Envoy ─▶ ready          Ctrl-C: the same backwards, Envoy drained first
+Redis ─▶ demo vendor ─▶ workers, admin ─▶ Envoy ─▶ ready          Ctrl-C: the same backwards, Envoy drained first
 
 From then on edits of the YAML go live (`extproc.reload`).
 """
@@ -63,6 +63,7 @@ async def everything(settings: Settings, demo: bool) -> AsyncIterator[tuple[Load
                 await _start(stack, _worker(settings, index, stop_signal=signal.SIGINT))  # Envoy goes before them
                 for index in range(settings.workers)
             ]
+            children.append(await _start(stack, _admin(settings)))
             envoy = await _start(stack, _envoy(settings))
             children.append(envoy)
             stack.push_async_callback(drain, settings.run / "admin.sock")
@@ -82,6 +83,7 @@ async def sidecar(settings: Settings) -> AsyncIterator[tuple[Loaded, Sequence[Ch
                 await _start(stack, replace(_worker(settings, index, stop_signal=signal.SIGTERM), log_file=None))
                 for index in range(settings.workers)
             ]
+            children.append(await _start(stack, replace(_admin(settings), log_file=None)))
             await stack.enter_async_context(_meanwhile(reload.run(), watch(settings)))
             if settings.other_workers:
                 host, port = others.parse(settings.other_workers)
@@ -213,6 +215,13 @@ def _worker(settings: Settings, index: int, stop_signal: signal.Signals) -> Chil
     }
     on_death = partial(parent_metrics.forget_worker, settings.metrics)
     return Child(name, command, settings.logs / f"{name}.log", settings.run, environment, stop_signal, on_death)
+
+
+def _admin(settings: Settings) -> Child:
+    """No request needs it: a gateway without it goes on."""
+    command = [sys.executable, "-m", "extproc.admin_app", "--data", str(settings.data)]
+    environment = {**settings.environment(), "TOLLGATE_REDIS": settings.redis_url}
+    return Child("admin", command, settings.logs / "admin.log", settings.run, environment, vital=False)
 
 
 def _envoy(settings: Settings) -> Child:

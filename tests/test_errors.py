@@ -16,6 +16,7 @@ CONTRACT = {
     "KEY_EXPIRED": (401, Family.AUTHENTICATION, "invalid_api_key", "key_expired", None),
     "OWNER_SUSPENDED": (403, Family.PERMISSION, "permission_denied", "owner_suspended", None),
     "GROUP_NOT_ALLOWED": (403, Family.PERMISSION, "permission_denied", "group_not_allowed", None),
+    "IP_NOT_ALLOWED": (403, Family.PERMISSION, "permission_denied", "ip_not_allowed", None),
     "INVALID_REQUEST": (400, Family.INVALID_REQUEST, "invalid_request_error", None, None),
     "UNKNOWN_PATH": (404, Family.NOT_FOUND, "not_found", None, None),
     "MODEL_NOT_FOUND": (404, Family.NOT_FOUND, "model_not_found", None, "model"),

@@ -37,7 +37,7 @@ MAY_IMPORT = {
 }
 FREE = {
     *("app", "cli", "demo", "drain", "envoy_admin", "monitor", "others", "reload", "settings", "snapshot", "status"),
-    *("supervisor", "up", "parent_metrics", "__main__"),
+    *("supervisor", "up", "parent_metrics", "__main__", "admin_app", "process"),
 }
 LEAF = {"errors", "names"}
 """What any other module may import: one that puts parts together belongs to `FREE`."""

@@ -10,11 +10,11 @@ from rich.markup import escape
 
 from extproc import demo as demo_owners
 from extproc import up as deployment
-from extproc.app import configure_logging
 from extproc.cli import options
 from extproc.cli.printing import console, print_json
 from extproc.drain import drain as drain_envoy
 from extproc.names import TLS_CERTIFICATE
+from extproc.process import configure_logging
 from extproc.settings import Settings, make_settings
 
 

@@ -39,6 +39,7 @@ def _show(found: Status) -> None:
             _line("", said)
     for worker in found.workers:
         _line(worker.name, _worker(worker))
+    _line("admin", "serves" if found.admin else "does not answer")
     _line("Envoy", f"serves, clusters {found.envoy.clusters}" if found.envoy.serving else "does not serve")
     holds = f"answers; requests under way: {found.redis.holds}"
     _line("Redis", holds if found.redis.answers else "does not answer")

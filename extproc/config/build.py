@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from extproc.config.document import Value
-from extproc.config.families import chosen, vendor_names
 from extproc.config.schema import ChannelSpec, ChannelState, GroupSpec, ModelSpec, OwnerTierSpec
 from extproc.core.catalog import Catalog, Channel, Group, Member, Model
+from extproc.core.families import chosen, vendor_names
 
 _REVISION_DIGITS = 12
 
@@ -38,7 +38,7 @@ def build_catalog(
     """The catalog of these channels; a group's members and models are those that they leave it."""
     built_channels = {name: _channel(name, spec, models) for name, spec in channels.items()}
     built_groups = {name: _group(name, spec, built_channels, models) for name, spec in groups.items()}
-    built_models = {name: _model(name, spec) for each, spec in models.items() for name in (each, *spec.aliases)}
+    built_models = {name: _model(name, each, spec) for each, spec in models.items() for name in (each, *spec.aliases)}
     built_tiers = {name: frozenset(chosen(spec.groups, groups)) for name, spec in tiers.items()}
     return Catalog.of(revision, built_channels, built_models, built_groups, built_tiers)
 
@@ -60,9 +60,10 @@ def _channel(name: str, spec: ChannelSpec, known: Mapping[str, ModelSpec]) -> Ch
     )
 
 
-def _model(name: str, spec: ModelSpec) -> Model:
+def _model(name: str, model: str, spec: ModelSpec) -> Model:
     """One public name: an alias is a model of its own, so that what is listed and recorded is what callers ask for."""
-    return Model(name, spec.prices(), spec.generates, spec.max_output_tokens or 0, spec.context_window or 0)
+    window, of = spec.context_window or 0, "" if name == model else model
+    return Model(name, spec.prices(), spec.generates, spec.max_output_tokens or 0, window, of)
 
 
 def _group(name: str, spec: GroupSpec, channels: Mapping[str, Channel], known: Mapping[str, ModelSpec]) -> Group:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from extproc.config.build import build_catalog, revision_of
-from extproc.config.families import STAR, chosen, rivals, vendor_names
 from extproc.config.schema import ChannelSpec, ChannelState, GroupSpec, ModelSpec, OwnerTierSpec, Scope, is_vendor_model
 from extproc.config.secrets import SecretMissing, read_secret
 from extproc.config.section import Section
 from extproc.core.catalog import DEFAULT_TIER, Catalog
+from extproc.core.families import STAR, chosen, rivals, vendor_names
 from extproc.errors import ConfigError
 
 

@@ -24,11 +24,11 @@ from pydantic import (
 )
 
 from extproc.config.base_url import read_base_url
-from extproc.config.families import STAR, fitting, is_family
 from extproc.config.problems import there_is_no
 from extproc.config.secrets import REFERENCE, parse_reference
 from extproc.core.catalog import Dialect, SecretRef
 from extproc.core.chain import MAX_TRY_SECONDS
+from extproc.core.families import STAR, fitting, is_family
 from extproc.core.pricing import ONE, UNITS, Price, Rates, Terms, Tier, UnitKind, UnitPrice, UnitRate
 
 DEAREST_USD = 1_000_000

@@ -1,7 +1,8 @@
 """The rules of the audit: what every sum of a bucket must be, by what its log and its live holds say.
 
 limit of a wallet      = Σ its entries: top-ups, bonuses, refunds, adjustments
-used of an account     = Σ the costs of the usage entries whose record names it; a correction is the difference
+used of an account     = Σ the costs of the usage entries whose record names it; a correction is the difference;
+                         and what is carried of entries that were removed
 held of an account     = Σ the amounts of the live holds on it
 live of a key          = the number of its live holds
 cost in a record       = its usage × rates × multiplier; of a partial or estimated one at most the hold
@@ -129,6 +130,12 @@ class Tally:
         """These accounts are the owner's, and must be looked at."""
         for account in accounts:
             self.owners.setdefault(account, owner)
+
+    def carry(self, carried: Mapping[tuple[str, Account], int]) -> None:
+        """What entries that are not in the log any more have charged, by owner and account."""
+        for (owner, account), nano in carried.items():
+            self.expect(owner, [account])
+            self._used_nano[account] += nano
 
     def add(self, written_ms: int, entry: UsageEntry, record: UsageRecord | None) -> None:
         """The next entry of the log, written at this time, with its record if it has one that can be read."""

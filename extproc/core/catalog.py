@@ -95,6 +95,7 @@ class Model:
 
     `max_output_tokens` is the estimate of the output when the caller sets no cap. `context_window` is how many tokens
     it takes in at most, 0 where nobody says. `prices` are by the time from which they hold, the first from ever.
+    An alias says whose: `alias_of`.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Model:
     generates: bool
     max_output_tokens: int
     context_window: int = 0
+    alias_of: str = ""
 
     def price_at(self, time_ms: int) -> Price:
         """What it costs at that time."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from urllib.parse import quote, unquote
 
 from extproc.core.catalog import Dialect, Operation
@@ -122,6 +123,32 @@ class ModelList:
     model: str | None = None
 
 
+class Asked(Enum):
+    """What a key's holder may ask about the key."""
+
+    BALANCE = auto()
+    USAGE = auto()
+    SUBSCRIPTION = auto()
+    BILLED = auto()
+
+
+_OF_OWN_KEY = {
+    "/v1/balance": Asked.BALANCE,
+    "/v1/usage": Asked.USAGE,
+    **dict.fromkeys(("/v1/dashboard/billing/subscription", "/dashboard/billing/subscription"), Asked.SUBSCRIPTION),
+    **dict.fromkeys(("/v1/dashboard/billing/usage", "/dashboard/billing/usage"), Asked.BILLED),
+}
+"""Clients add the billing pages to their base URL, with or without `/v1`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKey:
+    """A question about the caller's own key."""
+
+    about: Asked
+    query: str = ""
+
+
 def operations_of(dialect: Dialect) -> list[Operation]:
     """Every operation of a dialect."""
     return [operation for operation in OPERATIONS.values() if operation.dialect is dialect]
@@ -139,11 +166,14 @@ def dialect_of(target: str, headers: Mapping[str, str]) -> Dialect:
     return Dialect.OPENAI
 
 
-def find_route(method: str, target: str, headers: Mapping[str, str]) -> Route | ModelList | None:
+def find_route(method: str, target: str, headers: Mapping[str, str]) -> Route | ModelList | OwnKey | None:
     """What is at this path and query for this method, if anything."""
     path, _, query = target.partition("?")
+    if method == "GET":
+        own = OwnKey(_OF_OWN_KEY[path], query) if path in _OF_OWN_KEY else None
+        return own or _find_list(path, headers) or _find_video(method, path, query)
     if method != "POST":
-        return (_find_list(path, headers) if method == "GET" else None) or _find_video(method, path, query)
+        return _find_video(method, path, query)
     if path in _FIXED:
         operation, template = _FIXED[path]
         return Route(operation, template, query)

@@ -2,12 +2,14 @@
 
 A bucket is read at one moment by one script that writes nothing: every sum, every live hold, and how far the logs have
 come. The logs are read up to there afterwards, page by page: what is in them never changes. Accounts that only the log
-or a hold names are found on the way; then the bucket is read once more, and its log from where the reader was.
+or a hold names are found on the way; then the bucket is read once more, and its log from where the reader was. What was
+removed from the log is carried as sums, which are read together with the rest; when more is removed meanwhile, the
+bucket is read anew.
 """
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +21,7 @@ from extproc.store.connection import Connection
 from extproc.store.keyring import RedisKeyring
 from extproc.store.teams import RedisTeams
 from extproc.store.trace import usage_record
+from extproc.store.trim import ENTRIES, carried_account
 from extproc.store.usage import FIRST, usage_between, wallet_entries
 
 
@@ -70,7 +73,22 @@ async def read_bucket(
 
     `owners` are those known to be in it; whoever else the log or a hold names is found. Raises `LedgerUnavailable`.
     """
-    tally, position = Tally(prices), FIRST
+    owners = list(owners)
+    while True:
+        unknown = Counter(prices.unknown) if prices else Counter()
+        tally, found, removed = await _read_bucket(redis, bucket, owners, prices)
+        if await redis.execute("HGET", keys.carried(bucket), ENTRIES) == removed:
+            return tally, found
+        if prices:
+            prices.unknown.clear()
+            prices.unknown.update(unknown)
+
+
+async def _read_bucket(
+    redis: Connection, bucket: int, owners: Iterable[str], prices: Prices | None
+) -> tuple[Tally, Snapshot, str | None]:
+    """The same, and how many entries of the log had been removed before: another number now, and it was all in vain."""
+    tally, position, removed = Tally(prices), FIRST, None
     for owner in owners:
         tally.expect(owner, [Account(AccountKind.WALLET, owner)])
         for key in await RedisKeyring(redis).all_of(owner):
@@ -79,24 +97,28 @@ async def read_bucket(
             tally.expect(owner, team.quotas)
     while True:
         asked = list(tally.owners)
-        reached, found = await _snapshot(redis, bucket, asked)
+        reached, found, carried = await _snapshot(redis, bucket, asked)
+        if position == FIRST:
+            removed = carried.get(ENTRIES)
+            tally.carry({of: int(nano) for name, nano in carried.items() if (of := carried_account(name))})
         async for at_ms, entry in _entries(redis, bucket, position, reached):
             tally.add(at_ms, entry, _record(entry))
         for hold in found.holds:
             tally.expect(hold.owner, hold.accounts)
         if len(tally.owners) == len(asked):
-            return tally, found
+            return tally, found, removed
         position = reached
 
 
-async def _snapshot(redis: Connection, bucket: int, asked: list[Account]) -> tuple[str, Snapshot]:
+async def _snapshot(redis: Connection, bucket: int, asked: list[Account]) -> tuple[str, Snapshot, Mapping[str, str]]:
     key_ids = [account.name for account in asked if account.kind is AccountKind.KEY]
     wallets = [account.name for account in asked if account.kind is AccountKind.WALLET]
-    reached, live, sums, ends, holds = await redis.script(
+    reached, live, sums, ends, holds, carried = await redis.script(
         scripts.SNAPSHOT,
         [
             keys.due(bucket),
             keys.usage(bucket),
+            keys.carried(bucket),
             *(keys.key(bucket, key_id) for key_id in key_ids),
             *(keys.account(bucket, account) for account in asked),
             *(keys.entries(bucket, owner) for owner in wallets),
@@ -105,12 +127,13 @@ async def _snapshot(redis: Connection, bucket: int, asked: list[Account]) -> tup
     )
     balances = [Balance(*(int(nano or 0) for nano in each)) for each in sums]
     put_in = [await _put_in(redis, owner, end) for owner, end in zip(wallets, ends, strict=True)]
-    return reached, Snapshot(
+    found = Snapshot(
         balances=dict(zip(asked, balances, strict=True)),
         live=dict(zip(key_ids, map(int, live), strict=True)),
         holds=[_hold(each) for each in holds],
         put_in_nano=dict(zip(wallets, put_in, strict=True)),
     )
+    return reached, found, dict(zip(carried[::2], carried[1::2], strict=True))
 
 
 async def _put_in(redis: Connection, owner: str, end: str) -> int:

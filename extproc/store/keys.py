@@ -17,6 +17,7 @@ CHANGES_OF_TOKENS = "tg:{tokens}:changes"
 """Stream: who changed which token."""
 
 SWEEPER_LEASE = "tg:lease:sweeper"
+RETENTION_LEASE = "tg:lease:retention"
 
 
 def by_digest(digest: str) -> str:
@@ -108,6 +109,11 @@ def team(bucket: int, owner: str, name: str) -> str:
 def teams(bucket: int, owner: str) -> str:
     """Set: the names of an owner's teams, the deleted too."""
     return f"tg:{{b{bucket}}}:teams:{owner}"
+
+
+def carried(bucket: int) -> str:
+    """Hash: what entries that were removed from the usage log had charged, by account."""
+    return f"tg:{{b{bucket}}}:carried"
 
 
 def changes(bucket: int) -> str:

@@ -27,5 +27,6 @@ ENTER = Script.read("enter")
 PUT = Script.read("put")
 SNAPSHOT = Script.read("snapshot")
 LEARN = Script.read("learn")
+TRIM = Script.read("trim")
 
-ALL = (HOLD, END, EXPIRE_DUE, ENTER, PUT, SNAPSHOT, LEARN)
+ALL = (HOLD, END, EXPIRE_DUE, ENTER, PUT, SNAPSHOT, LEARN, TRIM)

@@ -19,15 +19,16 @@ HOLDS_AT_ONCE = 100
 
 
 class Lease:
-    """The right to sweep, given to one worker at a time, whatever their number."""
+    """The right to do something, such as to sweep, given to one process at a time, whatever their number."""
 
-    def __init__(self, redis: Connection) -> None:
+    def __init__(self, redis: Connection, name: str = keys.SWEEPER_LEASE) -> None:
         self._redis = redis
+        self._name = name
 
     async def take(self, seconds: float) -> bool:
         """Whether it was free; it is taken for so long. Raises `LedgerUnavailable`."""
         milliseconds = max(1, int(seconds * 1000))
-        return bool(await self._redis.execute("SET", keys.SWEEPER_LEASE, "taken", "NX", "PX", milliseconds))
+        return bool(await self._redis.execute("SET", self._name, "taken", "NX", "PX", milliseconds))
 
 
 async def sweep(ledger: Ledger, now_ms: int) -> int:

@@ -1,6 +1,6 @@
 """Reading what the scripts wrote down: the usage log of a bucket, the entries of a wallet. Both oldest first."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from extproc.core.ledger import EntryKind, State, UsageEntry, WalletEntry, bucket_of
 from extproc.store import keys
@@ -22,19 +22,21 @@ async def usage_between(
 ) -> AsyncIterator[tuple[str, UsageEntry]]:
     """The same behind one position and up to another, each entry with its own. Raises `LedgerUnavailable`."""
     async for position, fields in log_entries(redis, keys.usage(bucket), after, last):
-        yield (
-            position,
-            UsageEntry(
-                hold_id=fields["id"],
-                owner=fields["owner"],
-                state=State(int(fields["state"])),
-                reporter=fields["reporter"],
-                cost_nano=int(fields["cost"]),
-                late=fields["late"] == "1",
-                at_ms=int(fields["at"]),
-                record=fields["record"],
-            ),
-        )
+        yield position, usage_entry(fields)
+
+
+def usage_entry(fields: Mapping[str, str]) -> UsageEntry:
+    """An entry of the usage log by its fields. Raises `KeyError` and `ValueError` for what is none."""
+    return UsageEntry(
+        hold_id=fields["id"],
+        owner=fields["owner"],
+        state=State(int(fields["state"])),
+        reporter=fields["reporter"],
+        cost_nano=int(fields["cost"]),
+        late=fields["late"] == "1",
+        at_ms=int(fields["at"]),
+        record=fields["record"],
+    )
 
 
 async def usage_of_owner(redis: Connection, owner: str) -> AsyncIterator[UsageEntry]:

@@ -16,10 +16,11 @@ import msgspec
 import structlog
 
 from extproc.core import identity
+from extproc.core.allowed import may_ask_for, may_come_from
 from extproc.core.catalog import Catalog
 from extproc.core.chain import Attempt, build_chain, visible_models
 from extproc.core.ending import known_costs
-from extproc.core.identity import Caller, Keyring
+from extproc.core.identity import Caller, KeyRecord, Keyring
 from extproc.core.learned import Learned
 from extproc.core.ledger import UNLIMITED, Hold, HoldResult, Ledger, Outcome
 from extproc.core.money import Currency, decimal_usd, format_usd
@@ -29,12 +30,13 @@ from extproc.core.rate import Draw
 from extproc.core.task import Task, Tasks, attempt_for, question_quote
 from extproc.dialects.bodies import Body, read_body
 from extproc.dialects.model_lists import Reader
-from extproc.dialects.routes import ModelList, Route, dialect_of, find_route, operations_of
+from extproc.dialects.routes import ModelList, OwnKey, Route, dialect_of, find_route, operations_of
 from extproc.errors import (
     CONCURRENCY,
     INTERNAL,
     INVALID_KEY,
     INVALID_REQUEST,
+    IP_NOT_ALLOWED,
     KEY_DISABLED,
     KEY_MONTH,
     KEY_QUOTA,
@@ -56,6 +58,7 @@ from extproc.wire import codec, replies
 from extproc.wire.counts import count_hold, count_refusal
 from extproc.wire.pb.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
 from extproc.wire.seen import Seen, see
+from extproc.wire.self_service import SelfService
 
 log = structlog.get_logger()
 
@@ -73,6 +76,9 @@ _REFUSALS = {
     Outcome.WALLET: WALLET,
 }
 """What is left can only be a second request with the same id, which Envoy does not make."""
+
+_NOT_HELD = {MODEL_NOT_FOUND.code, TASK_NOT_FOUND.code}
+"""What is refused by the key's own terms, before a hold could tell that these are no longer as they were read."""
 
 Stream = grpc.aio.ServicerContext[ProcessingRequest, ProcessingResponse]
 
@@ -104,6 +110,7 @@ class Admission:
     zone: tzinfo
     learned: Learned
     tasks: Tasks
+    self_service: SelfService
     currency: Currency | None = None
 
     async def serve(self, first: ProcessingRequest, stream: Stream) -> None:
@@ -127,14 +134,17 @@ class Admission:
         digest = identity.digest(self.pepper, plaintext)
         route = find_route(head.method, identity.without_credential(head.target), head.headers)
         catalog = self.catalog()
-        caller = await self._find_caller(digest, catalog, fresh=isinstance(route, ModelList))
-        refusal = identity.refusal_for(caller, catalog, self.now_ms())
+        caller = await self._find_caller(digest, catalog, head, fresh=isinstance(route, ModelList | OwnKey))
+        refusal = self._refusal_for(caller, catalog, head)
         if refusal or caller is None:
             return refusal or INVALID_KEY
         if route is None:
             return UNKNOWN_PATH
         if isinstance(route, ModelList):
             return self._list_models(route, catalog, caller)
+        if isinstance(route, OwnKey):
+            told = await self.self_service.answer(route, caller.key, self.now_ms())
+            return told if isinstance(told, Refusal) else replies.tell_of_key(told)
         known = Known(head, digest, caller, route, catalog)
         if route.task is not None:
             return await self._ask_about(known, route.task)
@@ -143,7 +153,8 @@ class Admission:
         return known
 
     def _list_models(self, asked: ModelList, catalog: Catalog, caller: Caller) -> ProcessingResponse | Refusal:
-        models = visible_models(catalog, caller.key.group, operations_of(asked.dialect), self.now_ms())
+        visible = visible_models(catalog, caller.key.group, operations_of(asked.dialect), self.now_ms())
+        models = [model for model in visible if may_ask_for(caller.key, model)]
         group = catalog.groups.get(caller.key.group)
         reader = Reader(group.multiplier_ppm if group else ONE, caller.owner.discount_ppm, self.now_ms())
         if asked.model is None:
@@ -151,10 +162,17 @@ class Admission:
         found = next((model for model in models if model.name == asked.model), None)
         return replies.show_model(asked.dialect, found, reader) if found else _no_model(asked.model)
 
-    async def _find_caller(self, digest: str, catalog: Catalog, fresh: bool) -> Caller | None:
+    def _refusal_for(self, caller: Caller | None, catalog: Catalog, head: codec.RequestHead) -> Refusal | None:
+        """Why this key may not be used, or not from there; None when it may."""
+        refusal = identity.refusal_for(caller, catalog, self.now_ms())
+        if refusal or caller is None or not caller.key.allowed_ips:
+            return refusal
+        return None if may_come_from(caller.key, head.address) else IP_NOT_ALLOWED
+
+    async def _find_caller(self, digest: str, catalog: Catalog, head: codec.RequestHead, fresh: bool) -> Caller | None:
         """Whose key it is; from the cache only where a hold will check it again, and only if it may be used."""
         caller = None if fresh else await self.keyring.find(digest)
-        if fresh or (caller and identity.refusal_for(caller, catalog, self.now_ms())):
+        if fresh or (caller and self._refusal_for(caller, catalog, head)):
             return await self.keyring.find_fresh(digest)
         return caller
 
@@ -170,26 +188,23 @@ class Admission:
         if not known.head.ends:
             return INVALID_REQUEST.saying("This path takes no body.")
         task = await self.tasks.find(known.caller.key.owner, task_id)
-        if task is None or not task.is_known_to(known.caller.key):
+        if task is None:
             return TASK_NOT_FOUND
-        attempt = attempt_for(task, known.catalog)
-        if attempt is None:
-            return TASK_CHANNEL_GONE
-        held = await self._held(known, lambda caller: self._hold_question(known, caller, task, attempt))
+        held = await self._held(known, lambda caller: self._hold_question(known, caller, task))
         if isinstance(held, Refusal):
             return held
         ask = Body(Ask(task.quote.model), b"")
-        target = identity.without_credential(known.head.target)
-        return codec.forward_headers(target, attempt.channel.dialect, _forward(held, known.route, ask, b""), task)
+        target, dialect = identity.without_credential(known.head.target), held.chain[0].channel.dialect
+        return codec.forward_headers(target, dialect, _forward(held, known.route, ask, b""), task)
 
     async def _held(
         self, known: Known, hold: "Callable[[Caller], Awaitable[Admitted | Refusal | None]]"
     ) -> "Admitted | Refusal":
-        """What `hold` answers; asked again with the caller as they are now, when they are no longer as they were."""
+        """What `hold` answers; asked again with the caller as they are now, when they may no longer be as they were."""
         held = await hold(known.caller)
-        if held is None:
+        if held is None or (isinstance(held, Refusal) and held.code in _NOT_HELD):
             caller = await self.keyring.find_fresh(known.digest)
-            refusal = identity.refusal_for(caller, known.catalog, self.now_ms())
+            refusal = self._refusal_for(caller, known.catalog, known.head)
             if refusal or caller is None:
                 return refusal or INVALID_KEY
             held = await hold(caller)
@@ -199,7 +214,7 @@ class Admission:
         """Quote and hold; None when the key or its owner is no longer as it was read."""
         ask, operation, key = body.ask, known.route.operation, caller.key
         chain = build_chain(known.catalog, caller.groups(known.catalog), ask.model, operation, self.draw)
-        if not chain:
+        if not chain or not may_ask_for(key, known.catalog.models[ask.model]):
             return _no_model(ask.model)
         model, group, now = known.catalog.models[ask.model], known.catalog.groups[key.group], self.now_ms()
         requests_per_minute, tokens_per_minute = key.per_minute(group)
@@ -215,11 +230,14 @@ class Admission:
         asked = _hold_of(known.head.request_id, caller, quote, Draw(requests_per_minute, 1))
         return await self._take(asked, quote, chain, group.try_seconds(ask.stream))
 
-    async def _hold_question(
-        self, known: Known, caller: Caller, task: Task, attempt: Attempt
-    ) -> "Admitted | Refusal | None":
+    async def _hold_question(self, known: Known, caller: Caller, task: Task) -> "Admitted | Refusal | None":
         """Hold nothing, as for all that is free. Tasks count as requests under way; questions may be as many again."""
         key, catalog, now = caller.key, known.catalog, self.now_ms()
+        if not _may_ask_about(key, task, catalog):
+            return TASK_NOT_FOUND
+        attempt = attempt_for(task, catalog)
+        if attempt is None:
+            return TASK_CHANNEL_GONE
         group = catalog.groups.get(key.group)
         requests_per_minute = key.per_minute(group)[0] if group else key.requests_per_minute or 0
         accounts = key.accounts(identity.month_of(now, self.zone))
@@ -276,6 +294,14 @@ def _seen(head: codec.RequestHead, known: Known | None) -> Seen | None:
         return see(known.route.operation.name, known.caller.key.group, known.caller.key.prefix)
     route = find_route(head.method, identity.without_credential(head.target), head.headers)
     return see(route.operation.name) if isinstance(route, Route) else None
+
+
+def _may_ask_about(key: KeyRecord, task: Task, catalog: Catalog) -> bool:
+    """Whether the task is this key's to see, and made by it or of a model that it may ask for."""
+    if not key.allowed_models or task.quote.key_id == key.key_id:
+        return task.is_known_to(key)
+    model = catalog.models.get(task.quote.model)
+    return task.is_known_to(key) and model is not None and may_ask_for(key, model)
 
 
 def _no_model(name: str) -> Refusal:

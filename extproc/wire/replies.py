@@ -1,4 +1,4 @@
-"""Answers the sidecar gives in Envoy's place: refusals and model lists."""
+"""Answers the sidecar gives in Envoy's place: refusals, model lists, and what holders ask about their keys."""
 
 from collections.abc import Sequence
 
@@ -50,3 +50,8 @@ def list_models(dialect: Dialect, models: Sequence[Model], reader: Reader) -> Pr
 def show_model(dialect: Dialect, model: Model, reader: Reader) -> ProcessingResponse:
     """One model in the caller's dialect."""
     return codec.immediate(200, single_model(dialect, model, reader), names.DETAILS_PREFIX + "model", {})
+
+
+def tell_of_key(body: bytes) -> ProcessingResponse:
+    """What a holder asked about a key; it changes with every request, so nobody may keep it."""
+    return codec.immediate(200, body, names.DETAILS_PREFIX + "own_key", {"cache-control": "no-store"})

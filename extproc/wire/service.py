@@ -13,10 +13,10 @@ import structlog
 
 from extproc.wire import codec
 from extproc.wire.admit import Admission, Stream
+from extproc.wire.health import health_handler
 from extproc.wire.pb.access_log_entry_pb2 import HTTPAccessLogEntry
 from extproc.wire.pb.access_log_service_pb2 import StreamAccessLogsMessage, StreamAccessLogsResponse
 from extproc.wire.pb.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
-from extproc.wire.pb.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from extproc.wire.reports import Reports
 from extproc.wire.task import TaskAnswers
 
@@ -45,7 +45,8 @@ class Service:
 
     def register(self, server: grpc.aio.Server) -> None:
         """Add the services to a server, under the names that Envoy and gRPC health checking give them."""
-        server.add_generic_rpc_handlers((self._external_processor(), self._access_log_service(), self._health()))
+        health = health_handler(lambda: not self.draining)
+        server.add_generic_rpc_handlers((self._external_processor(), self._access_log_service(), health))
 
     async def process(self, _requests: object, stream: Stream) -> None:
         """One HTTP request seen by one filter."""
@@ -94,11 +95,6 @@ class Service:
         except Exception:
             log.exception("access_log_entry_failed", request_id=codec.entry_id(entry))
 
-    async def check(self, _request: HealthCheckRequest, _context: object) -> HealthCheckResponse:
-        """Healthy until the worker drains."""
-        status = HealthCheckResponse.NOT_SERVING if self.draining else HealthCheckResponse.SERVING
-        return HealthCheckResponse(status=status)
-
     def _external_processor(self) -> "grpc.GenericRpcHandler[Any, Any]":
         process = grpc.stream_stream_rpc_method_handler(
             self.process, ProcessingRequest.FromString, ProcessingResponse.SerializeToString
@@ -112,9 +108,3 @@ class Service:
         return grpc.method_handlers_generic_handler(
             "envoy.service.accesslog.v3.AccessLogService", {"StreamAccessLogs": stream}
         )
-
-    def _health(self) -> "grpc.GenericRpcHandler[Any, Any]":
-        check = grpc.unary_unary_rpc_method_handler(
-            self.check, HealthCheckRequest.FromString, HealthCheckResponse.SerializeToString
-        )
-        return grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": check})

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from extproc.core.catalog import Dialect, Operation
 from extproc.dialects import routes
-from extproc.dialects.routes import ModelList, Route, dialect_of, find_route
+from extproc.dialects.routes import Asked, ModelList, OwnKey, Route, dialect_of, find_route
 from tests.core.samples import steady
 
 FIXED = [
@@ -122,6 +122,28 @@ def test_a_list_is_a_get(method: str, path: str) -> None:
     assert find_route(method, path, NO_HEADERS) is None
 
 
+OWN = [
+    ("/v1/balance", Asked.BALANCE),
+    ("/v1/usage", Asked.USAGE),
+    ("/v1/dashboard/billing/subscription", Asked.SUBSCRIPTION),
+    ("/dashboard/billing/subscription", Asked.SUBSCRIPTION),
+    ("/v1/dashboard/billing/usage", Asked.BILLED),
+    ("/dashboard/billing/usage", Asked.BILLED),
+]
+
+
+@pytest.mark.parametrize(("path", "asked"), OWN)
+def test_what_holders_ask_about_their_keys(path: str, asked: Asked) -> None:
+    """By GET alone, at this path alone; whatever SDK asks is told in OpenAI's words when it is refused."""
+    assert find_route("GET", path, NO_HEADERS) == OwnKey(asked)
+    assert find_route("GET", f"{path}?from=2026-11-01&x=", ANTHROPIC) == OwnKey(asked, "from=2026-11-01&x=")
+    for method in ("POST", "HEAD", "DELETE", "PUT", "OPTIONS", "get", ""):
+        assert find_route(method, path, NO_HEADERS) is None
+    for around in ("{}/", "/{}", "{}/x", "/x{}", "{}%2F", "{}\n", "{};a=1", "{}#a"):
+        assert find_route("GET", around.format(path), NO_HEADERS) is None
+    assert dialect_of(path, NO_HEADERS) is Dialect.OPENAI
+
+
 AROUND = pytest.mark.parametrize("around", ["{}/", "/{}", "{}/x", "/x{}", "{}%2F", "{}\n", "{};a=1", "{}#a"])
 
 
@@ -195,7 +217,7 @@ def test_an_unknown_verb_is_not_served(verb: str) -> None:
 def test_anything_else_is_not_served(method: str, target: str) -> None:
     """A path from nowhere is no operation, and reading it is no fault."""
     path = target.partition("?")[0]
-    assert path in POSTS + GETS or find_route(method, target, NO_HEADERS) is None
+    assert path in POSTS + GETS + [own for own, _ in OWN] or find_route(method, target, NO_HEADERS) is None
 
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)

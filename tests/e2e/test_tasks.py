@@ -280,6 +280,17 @@ def test_a_video_is_its_owners_alone(videos: Gateway, path: str, method: str) ->
     assert ask(videos, another_key(videos, customer, team="red", member="bob"), video).status_code == 200
 
 
+def test_a_key_that_may_not_ask_for_the_model(videos: Gateway) -> None:
+    """It makes no videos, and those of other keys of its owner are not there for it; a family that fits lets it in."""
+    customer = videos.customer()
+    video = started(videos, customer)
+    limited = another_key(videos, customer, allowed_models=("chat*",))
+    refused = make(videos, limited)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
+    assert [ask(videos, limited, video, method).status_code for method in ("GET", "DELETE")] == [404, 404]
+    assert ask(videos, another_key(videos, customer, allowed_models=("so*",)), video).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("path", "method", "status"),
     [

@@ -20,6 +20,7 @@ ON_A_CLUSTER_TOO = {
         "teams",
         "tokens",
         "trace",
+        "trim",
         "usage",
     )
 }

@@ -10,6 +10,8 @@ from extproc.store import scripts
 VERBS = {"hold": scripts.HOLD, "end": scripts.END, "expire_due": scripts.EXPIRE_DUE, "enter": scripts.ENTER}
 VERBS |= {"put": scripts.PUT}
 READERS = {"snapshot": scripts.SNAPSHOT}
+TRIMMERS = {"trim": scripts.TRIM}
+"""What has nothing to check but whether an entry is there, and says how many were."""
 LEARNERS = {"learn": scripts.LEARN}
 """What adds up without a condition: there is nothing to check, and no money in it."""
 READING = {"EXISTS", "HGET", "HMGET", "ZRANGEBYSCORE"}
@@ -31,7 +33,7 @@ def answers(verb: str) -> list[str]:
 
 def test_every_script_is_loaded() -> None:
     """No script is written and then forgotten when Redis is told of them."""
-    assert {*VERBS.values(), *READERS.values(), *LEARNERS.values()} == set(scripts.ALL)
+    assert {*VERBS.values(), *READERS.values(), *LEARNERS.values(), *TRIMMERS.values()} == set(scripts.ALL)
 
 
 def test_outcomes_are_those_of_the_enum() -> None:
@@ -82,4 +84,4 @@ def test_nothing_is_checked_after_the_first_write(verb: str) -> None:
 def test_a_reader_writes_nothing(name: str) -> None:
     """An audit may run at any time, on any system."""
     called = set(re.findall(r"redis\.call\('(\w+)'", READERS[name].source))
-    assert called <= READING | {"ZRANGE", "XREVRANGE"}
+    assert called <= READING | {"ZRANGE", "XREVRANGE", "HGETALL"}

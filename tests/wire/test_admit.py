@@ -20,11 +20,13 @@ from extproc.core.memory_ledger import MemoryLedger
 from extproc.core.money import Currency
 from extproc.core.task import Task
 from extproc.dialects import routes
+from extproc.dialects.self_service import Totals
 from extproc.errors import LedgerUnavailable
 from extproc.wire import admit as module
 from extproc.wire.admit import _REFUSALS, Admission
 from extproc.wire.pb.core_pb2 import HeaderMap, HeaderValue
 from extproc.wire.pb.ext_proc_pb2 import HttpBody, HttpHeaders, ProcessingRequest, ProcessingResponse
+from extproc.wire.self_service import SelfService
 from tests.core.samples import KEY, MODEL, caller_of, channel, group, quote
 
 PLAINTEXT = "sk-0123456789abcdefghij"
@@ -83,6 +85,13 @@ class Tasks:
         return next((task for task in self.known if (task.owner, task.task_id) == (owner, task_id)), None)
 
 
+class NoUsage:
+    """The usage of keys that were never used."""
+
+    async def totals(self, key: KeyRecord, from_ms: int, until_ms: int) -> Totals:
+        raise NotImplementedError(key, from_ms, until_ms)
+
+
 @dataclass
 class Stream:
     """A gRPC stream as admit sees it."""
@@ -97,10 +106,13 @@ class Stream:
         self.written.append(response)
 
 
-def headers(pairs: Mapping[str, str], ends: bool = False) -> ProcessingRequest:
-    """The first message of a stream."""
+def headers(pairs: Mapping[str, str], ends: bool = False, address: str = "") -> ProcessingRequest:
+    """The first message of a stream, of a request from this address and port."""
     listed = [HeaderValue(key=name, raw_value=value.encode()) for name, value in pairs.items()]
-    return ProcessingRequest(request_headers=HttpHeaders(headers=HeaderMap(headers=listed), end_of_stream=ends))
+    request = ProcessingRequest(request_headers=HttpHeaders(headers=HeaderMap(headers=listed), end_of_stream=ends))
+    if address:
+        request.attributes["envoy.filters.http.ext_proc"].update({"source.address": address})
+    return request
 
 
 POST = {
@@ -126,13 +138,18 @@ async def admit(
     catalog: Catalog = CATALOG,
     currency: Currency | None = None,
     tasks: Tasks | None = None,
+    address: str = "",
 ) -> list[ProcessingResponse]:
     """What admit answers to these headers and this body."""
     draw = random.Random(1)
     known = tasks or Tasks()
-    admission = Admission(lambda: catalog, keys, ledger, PEPPER, lambda: 1_000, draw, UTC, Learned(), known, currency)
+    own = SelfService(ledger, NoUsage(), UTC)
+    admission = Admission(
+        lambda: catalog, keys, ledger, PEPPER, lambda: 1_000, draw, UTC, Learned(), known, own, currency
+    )
     stream = Stream([] if body is None else [ProcessingRequest(request_body=HttpBody(body=body, end_of_stream=True))])
-    await admission.serve(headers(head, ends=body is None and head[":method"] != "POST"), stream)  # type: ignore[arg-type]
+    first = headers(head, body is None and head[":method"] != "POST", address)
+    await admission.serve(first, stream)  # type: ignore[arg-type]
     return stream.written
 
 
@@ -206,6 +223,76 @@ async def test_what_is_said_of_an_owner_decides(said: dict[str, Any], reason: st
         return
     quote = MessageToDict(responses[-1].dynamic_metadata)["tollgate"]["quote"]
     assert ('"a"' in str(quote), '"b"' in str(quote)) == (True, False)
+
+
+HERE, ELSEWHERE = replace(KEY, allowed_ips=("192.0.2.0/24",)), replace(KEY, allowed_ips=("198.51.100.0/24",))
+NO_MODELS = replace(KEY, allowed_models=("other*",))
+
+
+@pytest.mark.parametrize(
+    ("address", "path", "allowed"),
+    [
+        ("192.0.2.7:4711", "/v1/chat/completions", True),
+        ("[::ffff:192.0.2.7]:4711", "/v1/chat/completions", True),
+        ("192.0.2.7:0", "/v1/models", True),
+        ("192.0.3.7:4711", "/v1/chat/completions", False),
+        ("192.0.3.7:4711", "/v1/models", False),
+        ("192.0.3.7:4711", "/v1/models/gpt", False),
+        ("192.0.3.7:4711", "/v1/videos/video_1", False),
+        ("192.0.3.7:4711", "/v1/nothing", False),
+        ("[2001:db8::7]:4711", "/v1/chat/completions", False),
+        ("@/run/caller.sock", "/v1/chat/completions", False),
+        ("", "/v1/chat/completions", False),
+    ],
+)
+async def test_the_address_is_what_envoy_says(address: str, path: str, allowed: bool) -> None:
+    """By its attribute and by no header; elsewhere 403 at the headers, whatever is asked for."""
+    ledger = await funded(MemoryLedger(), HERE)
+    head = {**POST, ":path": path, "x-forwarded-for": "192.0.2.7", "forwarded": "for=192.0.2.7"}
+    get = "/v1/models" in path or "/v1/videos" in path
+    head |= {":method": "GET"} if get else {}
+    answers = await admit(ledger, Keys(HERE, HERE), head, None if get else BODY, address=address)
+    if allowed:
+        assert len(answers) == (1 if get else 2)
+        assert answers[0].immediate_response.status.code in (0, 200)
+        return
+    assert (len(answers), refusal(answers)) == (1, (403, "permission_denied", "tollgate_ip_not_allowed"))
+    assert (await ledger.balance(KEY.owner, WALLET)).held_nano == 0
+
+
+@pytest.mark.parametrize(
+    ("cached", "fresh", "status"),
+    [
+        (ELSEWHERE, replace(HERE, revision=2), None),
+        (HERE, replace(ELSEWHERE, revision=2), 403),
+        (NO_MODELS, replace(KEY, revision=2), None),
+        (KEY, replace(NO_MODELS, revision=2), 404),
+        (replace(KEY, group="nowhere"), replace(KEY, revision=2), None),
+    ],
+    ids=["allowed since", "kept out since", "model allowed since", "model taken since", "group given since"],
+)
+async def test_lists_as_they_were_decide_nothing(cached: KeyRecord, fresh: KeyRecord, status: int | None) -> None:
+    """Whatever the worker remembered of them, the next request is decided by what they are now."""
+    ledger = await funded(MemoryLedger(), fresh)
+    answers = await admit(ledger, Keys(cached, fresh), address="192.0.2.7:1")
+    if status is None:
+        assert answers[-1].WhichOneof("response") == "request_body"
+    else:
+        assert refusal(answers)[0] == status
+
+
+async def test_a_model_that_a_key_may_not_ask_for() -> None:
+    """It is not there, as one that another group has: not to be called, listed or looked up, and nothing is held."""
+    ledger = await funded(MemoryLedger(), NO_MODELS)
+    moved = replace(KEY, group="nowhere")
+    told = [await admit(ledger, Keys(key, key)) for key in (NO_MODELS, moved)]
+    assert refusal(told[0]) == refusal(told[1]) == (404, "model_not_found", "tollgate_model_not_found")
+    assert told[0][-1].immediate_response.body == told[1][-1].immediate_response.body
+    get = {**POST, ":method": "GET", ":path": "/v1/models"}
+    (listed,) = await admit(ledger, Keys(NO_MODELS, NO_MODELS), get, None)
+    assert json.loads(listed.immediate_response.body)["data"] == []
+    assert refusal(await admit(ledger, Keys(NO_MODELS, NO_MODELS), {**get, ":path": "/v1/models/gpt"}, None))[0] == 404
+    assert (await ledger.balance(KEY.owner, WALLET)).held_nano == 0
 
 
 async def test_an_owner_as_they_were_is_asked_for_again() -> None:
@@ -380,6 +467,18 @@ async def test_a_question_of_another_team() -> None:
     key = replace(KEY, team="red")
     ledger = await funded(MemoryLedger(), key)
     assert refusal(await ask(Keys(key, key), ledger))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("names", "key_id", "answered"),
+    [(("other",), "another", False), (("gp*",), "another", True), (("other",), KEY.key_id, True)],
+    ids=["of no model of its own", "of a model of its own", "of what it has made itself"],
+)
+async def test_a_question_of_a_key_with_a_list(names: tuple[str, ...], key_id: str, answered: bool) -> None:
+    """A task of a model that the key may not ask for is not there, unless the key made it before."""
+    key = replace(KEY, key_id=key_id, allowed_models=names)
+    (answer,) = await ask(Keys(key, key), await funded(MemoryLedger(), key))
+    assert (answer.WhichOneof("response") == "request_headers") is answered
 
 
 async def test_a_question_of_a_key_that_has_changed() -> None:

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from google.protobuf.struct_pb2 import Struct
 
-from extproc import app, names
+from extproc import names, process
 from extproc.wire.pb.access_log_entry_pb2 import AccessLogType, HTTPAccessLogEntry
 from extproc.wire.pb.access_log_service_pb2 import StreamAccessLogsMessage
 from extproc.wire.pb.core_pb2 import Metadata
@@ -44,7 +44,7 @@ def stderr(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     written = io.StringIO()
     monkeypatch.setattr("sys.stderr", written)
     before = structlog.get_config()
-    app.configure_logging()
+    process.configure_logging()
     structlog.configure(cache_logger_on_first_use=False)
     monkeypatch.setattr("extproc.wire.service.log", structlog.get_logger())
     yield written

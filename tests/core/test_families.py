@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extproc.config.families import chosen, fitting, rivals, vendor_names
+from extproc.core.families import chosen, fitting, rivals, vendor_names
 from tests.core.samples import steady
 
 MODELS = ["gpt-5", "gpt-5-mini", "gpt-5-mini-fast", "o3", "openrouter/x/y", "openrouter/z:free"]
