@@ -7,10 +7,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-PORT      ?= 8080
-TLS_PORT  ?= 8443
-DEMO_PORT ?= 9100
-DATA      ?= .data
+PORT       ?= 8080
+TLS_PORT   ?= 8443
+DEMO_PORT  ?= 9100
+ADMIN_PORT ?= 8090
+DATA       ?= .data
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +24,8 @@ $(READY): pyproject.toml
 
 install: $(READY) ## Make .venv with everything in it
 
-up: $(READY) ## Run Redis, sidecar, Envoy and a demo vendor: PORT=8080 TLS_PORT=8443 DEMO_PORT=9100 DATA=.data
-	@exec $(BIN)/tollgate up --config config --data $(DATA) --port $(PORT) --tls-port $(TLS_PORT) --demo-port $(DEMO_PORT)
+up: $(READY) ## Run Redis, sidecar, Envoy and a demo vendor: PORT=8080 TLS_PORT=8443 DEMO_PORT=9100 ADMIN_PORT=8090 DATA=.data
+	@exec $(BIN)/tollgate up --config config --data $(DATA) --port $(PORT) --tls-port $(TLS_PORT) --demo-port $(DEMO_PORT) --admin-port $(ADMIN_PORT)
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest

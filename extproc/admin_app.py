@@ -11,6 +11,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import grpc
 import structlog
@@ -21,7 +22,8 @@ from extproc.admin.parts import Parts
 from extproc.admin.server import Server
 from extproc.admin.service import Admin
 from extproc.clock import now_ms
-from extproc.errors import TollgateError
+from extproc.errors import LedgerUnavailable, TollgateError
+from extproc.index.index import Index
 from extproc.names import ADMIN_SOCKET
 from extproc.process import configure_logging, told_to_stop
 from extproc.settings import Settings, load_pepper, make_settings
@@ -34,35 +36,52 @@ GRACE_SECONDS = 3.0
 
 PRIVATE = 0o600
 
+FILL_SECONDS = 5.0
+
+log = structlog.get_logger()
+
 
 async def run_admin(settings: Settings) -> None:
     """Serve until told to stop. Raises `ConfigError`."""
-    log = structlog.get_logger()
     current = Current(settings.run)
     connection = Connection(settings.redis_url)
     parts = Parts.over(connection, lambda: current.catalog, load_pepper(settings), now_ms)
-    jwt = bool(os.environ.get("TOLLGATE_ADMIN_JWT_ISSUER"))
+    index = Index(settings.data / "index.sqlite", ZoneInfo(settings.time_zone))
+    jwt = settings.edge.jwt is not None
     serving = True
     server = grpc.aio.server()
-    Server(Admin(parts), Authentication(parts.tokens, parts.pepper, now_ms, jwt)).register(server)
+    Server(Admin(parts, index), Authentication(parts.tokens, parts.pepper, now_ms, jwt)).register(server)
     server.add_generic_rpc_handlers((health_handler(lambda: serving),))
     socket = settings.run / ADMIN_SOCKET
     socket.unlink(missing_ok=True)
     server.add_insecure_port(f"unix:{socket}")
     socket.chmod(PRIVATE)
     await server.start()
-    following = asyncio.create_task(current.follow())
+    meanwhile = [asyncio.create_task(current.follow()), asyncio.create_task(_keep_filled(index, connection))]
     log.info("admin_started", revision=current.catalog.revision, jwt=jwt)
 
     await told_to_stop()
     serving = False
     await server.stop(GRACE_SECONDS)
-    for task in (following,):
+    for task in meanwhile:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+    index.close()
     await connection.aclose()
     log.info("admin_stopped")
+
+
+async def _keep_filled(index: Index, connection: Connection) -> None:
+    """Read the logs again and again, so that a question finds little to read first; until cancelled."""
+    while True:
+        try:
+            await index.fill(connection)
+        except LedgerUnavailable as error:
+            log.warning("index_not_filled", error=str(error))
+        except Exception:
+            log.exception("index_not_filled")
+        await asyncio.sleep(FILL_SECONDS)
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ _VALID: Final = datetime.timedelta(days=3650)
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
-def ensure_certificate(folder: Path, address: str) -> None:
-    """Make one for loopback and this address, unless the folder has one.
+def ensure_certificate(folder: Path, *addresses: str) -> None:
+    """Make one for loopback and these addresses, unless the folder has one.
 
     Raises `ConfigError` where it has only half of one.
     """
@@ -28,7 +28,7 @@ def ensure_certificate(folder: Path, address: str) -> None:
         raise ConfigError(f"{missing[0]} is missing: a certificate and its key go together")
     if missing:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        certificate, key = self_signed(*_LOOPBACK, address)
+        certificate, key = self_signed(*_LOOPBACK, *addresses)
         _write(folder / TLS_KEY, key)
         _write(folder / TLS_CERTIFICATE, certificate)
 

@@ -79,6 +79,7 @@ UNSURE_DETAILS_PREFIX = DETAILS_PREFIX + "unsure_"
 
 SIDECAR_CLUSTER = "sidecar"
 NO_CHANNEL_CLUSTER = "no_channel"
+ADMIN_CLUSTER = "admin_api"
 CHANNEL_CLUSTER_PREFIX = "channel_"
 """Begins the name of every channel's Envoy cluster: no channel can take the name of an internal cluster."""
 
@@ -92,6 +93,9 @@ GATE_HEADER = "x-tollgate-limited"
 
 EDITION_MARK = "@"
 """Stands in the name of a channel's cluster between the channel's name, which cannot hold it, and its edition."""
+
+ADMIN_DESCRIPTOR = "admin.pb"
+"""The file in the run folder that tells Envoy what there is to be called of the admin service."""
 
 TLS_CERTIFICATE = "tls.crt"
 TLS_KEY = "tls.key"

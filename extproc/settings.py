@@ -1,13 +1,14 @@
 """Where things are: folders, ports, Redis. Each has a flag and an environment variable; nothing here is a rule."""
 
 import ipaddress
+import json
 import os
 import secrets
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from zoneinfo import available_timezones
 
-from extproc.compiler.edge import Edge, Limits
+from extproc.compiler.edge import Edge, Jwt, Limits
 from extproc.core.money import Currency
 from extproc.errors import ConfigError
 from extproc.names import worker_socket
@@ -56,6 +57,13 @@ class Settings:
         return f"https://{self.edge.listen}:{self.edge.tls_port}" if self.edge.tls_port else ""
 
     @property
+    def admin_url(self) -> str:
+        """Where operators find the admin API; empty where there is none."""
+        edge = self.edge
+        host = f"[{edge.admin_listen}]" if ":" in edge.admin_listen else edge.admin_listen
+        return f"{'https' if edge.admin_tls else 'http'}://{host}:{edge.admin_port}" if edge.admin_port else ""
+
+    @property
     def run(self) -> Path:
         """Sockets and generated files; Envoy's working directory. Made anew at every start."""
         return self.data / "run"
@@ -101,6 +109,7 @@ def make_settings(
     metrics_listen: str = "127.0.0.1",
     metrics_port: int = 9464,
     envoy_metrics_port: int = 9465,
+    admin_port: int = 0,
 ) -> Settings:
     """Settings with absolute paths and, unless named, the embedded Redis; `TOLLGATE_TIME_ZONE` for when a month begins.
 
@@ -113,7 +122,7 @@ def make_settings(
     time_zone = os.environ.get("TOLLGATE_TIME_ZONE", "UTC")
     if time_zone not in available_timezones():
         raise ConfigError(f"TOLLGATE_TIME_ZONE: there is no time zone {time_zone!r}; say, for example, Europe/Berlin")
-    edge = read_edge(folder, listen, port, tls_port)
+    edge = read_edge(folder, listen, port, tls_port, admin_port)
     return Settings(
         config=config.absolute(),
         data=folder,
@@ -129,7 +138,7 @@ def make_settings(
     )
 
 
-def read_edge(data: Path, listen: str, port: int, tls_port: int) -> Edge:
+def read_edge(data: Path, listen: str, port: int, tls_port: int, admin_port: int = 0) -> Edge:
     """The edge at these ports; certificates, proxies before it and limits by the environment. Raises `ConfigError`."""
     if not port and not tls_port:
         raise ConfigError("The gateway has no port: set one with TLS (--tls-port) or one without (--port)")
@@ -137,6 +146,16 @@ def read_edge(data: Path, listen: str, port: int, tls_port: int) -> Edge:
         ipaddress.ip_address(listen)
     except ValueError:
         raise ConfigError(f"The gateway cannot listen on {listen!r}: say an address, such as 0.0.0.0") from None
+    edge = _edge(data, listen, port, tls_port, admin_port)
+    if edge.admin_tls and not tls_port:
+        raise ConfigError(
+            f"TOLLGATE_ADMIN_LISTEN: on {edge.admin_listen} the admin API needs TLS, with the certificate of the "
+            "gateway, which has none: set a port with TLS (--tls-port), or listen on 127.0.0.1"
+        )
+    return edge
+
+
+def _edge(data: Path, listen: str, port: int, tls_port: int, admin_port: int) -> Edge:
     client_ca = os.environ.get("TOLLGATE_CLIENT_CA")
     if client_ca and not Path(client_ca).is_file():
         raise ConfigError(f"TOLLGATE_CLIENT_CA: there is no file {client_ca}")
@@ -152,6 +171,9 @@ def read_edge(data: Path, listen: str, port: int, tls_port: int) -> Edge:
         collector=_service("TOLLGATE_OTLP"),
         trace_percent=_number("TOLLGATE_OTLP_PERCENT", 100, 1, 100),
         access_log=_is_json("TOLLGATE_ACCESS_LOG"),
+        admin_listen=_address("TOLLGATE_ADMIN_LISTEN", "127.0.0.1"),
+        admin_port=admin_port,
+        jwt=_jwt(),
         limits=_limits(),
     )
 
@@ -172,6 +194,31 @@ def _number(name: str, default: int, least: int = 1, most: int = 2**53) -> int:
     if not (text.isdecimal() and least <= int(text) <= most):
         raise ConfigError(f"{name}: {text!r} is not a whole number from {least} to {most}")
     return int(text)
+
+
+def _address(name: str, default: str) -> str:
+    text = os.environ.get(name) or default
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ConfigError(f"{name}: {text!r} is not an address, such as 127.0.0.1") from None
+
+
+def _jwt() -> Jwt | None:
+    """Whose JWTs the admin API takes. A file of keys, for Envoy is to reach nobody who could tell it others."""
+    names = ("TOLLGATE_ADMIN_JWT_ISSUER", "TOLLGATE_ADMIN_JWT_AUDIENCE", "TOLLGATE_ADMIN_JWKS_FILE")
+    issuer, audience, file = (os.environ.get(name, "") for name in names)
+    if not (issuer or audience or file):
+        return None
+    if not (issuer and audience and file):
+        raise ConfigError(f"{', '.join(names)} go together: without an audience, JWTs for others would count here")
+    try:
+        text = Path(file).read_text()
+        if not json.loads(text)["keys"]:
+            raise ValueError("no keys")
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"{names[2]}: {file} is not a JWKS, such as {{'keys': […]}}") from None
+    return Jwt(issuer, audience, text)
 
 
 def _is_json(name: str) -> bool:

@@ -44,6 +44,7 @@ async def everything(settings: Settings, demo: bool) -> AsyncIterator[tuple[Load
     edge = settings.edge
     _require_free(edge.listen, edge.port, "the gateway", "PORT=…, or --port")
     _require_free(edge.listen, edge.tls_port, "the gateway's TLS", "TLS_PORT=…, or --tls-port")
+    _require_free(edge.admin_listen, edge.admin_port, "the admin API", "ADMIN_PORT=…, or --admin-port")
     how = "TOLLGATE_ENVOY_METRICS_PORT=…, or --envoy-metrics-port"
     _require_free(edge.metrics_listen, edge.metrics_port, "Envoy's metrics", how)
     if demo:
@@ -149,7 +150,7 @@ def _write_run_folder(settings: Settings, loaded: Loaded) -> Installed:
     settings.run.mkdir(parents=True, mode=0o700, exist_ok=True)
     edge = settings.edge
     if edge.tls_port:
-        ensure_certificate(edge.certificates, edge.listen)
+        ensure_certificate(edge.certificates, edge.listen, edge.admin_listen)
     return write_run_folder(settings.run, loaded.catalog, workers=settings.workers, edge=edge)
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import AsyncIterator, Callable, Iterable
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -12,6 +13,7 @@ from extproc.admin.refused import invalid
 from extproc.core.money import decimal_usd
 from extproc.index.rows import NAMES, Row
 
+_known = attrgetter(*NAMES)
 COLUMNS: Final = (*NAMES, "cost_usd")
 
 CHUNK_BYTES: Final = 1 << 20
@@ -155,8 +157,7 @@ class _Sink(io.RawIOBase):
 
 def values(row: Row) -> tuple[Any, ...]:
     """By column."""
-    known = [getattr(row, name) for name in NAMES]
-    return (*known, decimal_usd(row.cost_nano))
+    return (*_known(row), decimal_usd(row.cost_nano))
 
 
 def _plain(row: Row) -> Iterable[Any]:

@@ -61,6 +61,16 @@ EnvoyMetricsPort = Annotated[
         help="Port of Envoy's own metrics, at /stats/prometheus; 0 for none.",
     ),
 ]
+AdminPort = Annotated[
+    int,
+    typer.Option(
+        "--admin-port",
+        envvar="TOLLGATE_ADMIN_PORT",
+        min=0,
+        max=65535,
+        help="Port of the admin API, on TOLLGATE_ADMIN_LISTEN (127.0.0.1); 0 for none.",
+    ),
+]
 Workers = Annotated[int, typer.Option("--workers", envvar="TOLLGATE_WORKERS", min=1, max=64, help="Sidecar processes.")]
 WorkerListen = Annotated[
     str,

@@ -30,6 +30,7 @@ def up(
     metrics_listen: options.MetricsListen = "127.0.0.1",
     metrics_port: options.MetricsPort = 9464,
     envoy_metrics_port: options.EnvoyMetricsPort = 9465,
+    admin_port: options.AdminPort = 8090,
     demo: Annotated[bool, typer.Option(help="Run the demo vendor, and make a demo key.")] = True,
     json: options.Json = False,
 ) -> None:
@@ -46,6 +47,7 @@ def up(
         metrics_listen=metrics_listen,
         metrics_port=metrics_port,
         envoy_metrics_port=envoy_metrics_port,
+        admin_port=admin_port,
     )
     configure_logging()
     asyncio.run(_up(settings, demo, json))
@@ -59,6 +61,7 @@ async def _up(settings: Settings, demo: bool, json: bool) -> None:
                 {
                     "base_url": settings.base_url,
                     "tls_url": settings.tls_url,
+                    "admin_url": settings.admin_url,
                     "key": keys.paid if keys else None,
                     "empty_key": keys.empty if keys else None,
                     "revision": loaded.catalog.revision,
@@ -83,6 +86,7 @@ def serve(
     metrics_listen: options.MetricsListen = "127.0.0.1",
     metrics_port: options.MetricsPort = 9464,
     envoy_metrics_port: options.EnvoyMetricsPort = 9465,
+    admin_port: options.AdminPort = 8090,
     worker_listen: options.WorkerListen = "",
     other_workers: options.OtherWorkers = "",
     json: options.Json = False,
@@ -99,6 +103,7 @@ def serve(
         metrics_listen=metrics_listen,
         metrics_port=metrics_port,
         envoy_metrics_port=envoy_metrics_port,
+        admin_port=admin_port,
     )
     settings = replace(settings, worker_listen=worker_listen, other_workers=other_workers)
     configure_logging()
@@ -137,6 +142,8 @@ def _welcome(settings: Settings, notes: list[str], keys: demo_owners.DemoKeys | 
     console.print(f"\n[bold]Tollgate is ready:[/bold] {settings.base_url}")
     if settings.tls_url and settings.tls_url != settings.base_url:
         _say(f"With TLS: {settings.tls_url} (curl --cacert {settings.edge.certificates / TLS_CERTIFICATE})")
+    if settings.admin_url:
+        _say(f"Admin API: {settings.admin_url}/admin/v1/openapi.json")
     if keys is None:
         _say("Make a key with `tollgate keys create`. Ctrl-C stops.")
         return

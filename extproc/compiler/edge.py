@@ -4,6 +4,8 @@
 that names them and at the folder that they are in, so certificates that are replaced are live for the next connection.
 """
 
+import ipaddress
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -28,11 +30,20 @@ class Limits:
     """Of those, on the paths of tasks."""
     rate_per_address: int = 12_000
     rate_per_address_admin: int = 600
-    """Of those, on `/admin/`."""
+    """Of those, on `/admin/`; and, counted by itself, of the admin API."""
     max_connections: int = 20_000
     """Open at a time, over TCP."""
     max_heap_bytes: int = 2 * 1024**3
     """Memory. From 85 % on Envoy gives back what it keeps, from 90 % it cuts the largest calls, at 95 % it refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jwt:
+    """Whose JWTs the admin API takes: their `iss`, one of their `aud`, and, as text, the JWKS they are signed by."""
+
+    issuer: str
+    audience: str
+    jwks: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,11 @@ class Edge:
     """Of Envoy's own metrics. 0: nobody reads them."""
     access_log: bool = False
     """Whether Envoy tells of each request on standard output."""
+    admin_listen: str = "127.0.0.1"
+    admin_port: int = 0
+    """Of the admin API, which has the edge's certificate unless it listens on loopback."""
+    jwt: Jwt | None = None
+    """Without it the admin API takes its own tokens alone."""
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -70,10 +86,16 @@ class Edge:
         """Not with callers' certificates: Envoy 1.40.0 refuses a QUIC listener that asks for them with a CA by SDS."""
         return bool(self.tls_port and self.http3_port and self.client_ca is None)
 
+    @property
+    def admin_tls(self) -> bool:
+        """Whether the admin API is told over TLS."""
+        return bool(self.admin_port) and not ipaddress.ip_address(self.admin_listen).is_loopback
+
     def values(self) -> Mapping[str, str]:
         """What stands in the bootstrap for each placeholder."""
         host, port = self.ratelimit_service or _NOBODY
         collector, collector_port = self.collector or _NOBODY
+        jwt = self.jwt or Jwt("", "", "")
         limits = {f"TOLLGATE_{each.name.upper()}": str(getattr(self.limits, each.name)) for each in fields(Limits)}
         return {
             "TOLLGATE_LISTEN": self.listen,
@@ -89,6 +111,11 @@ class Edge:
             "TOLLGATE_OTLP_HOST": collector,
             "TOLLGATE_OTLP_PORT": str(collector_port),
             "TOLLGATE_OTLP_PERCENT": str(self.trace_percent),
+            "TOLLGATE_ADMIN_LISTEN": self.admin_listen,
+            "TOLLGATE_ADMIN_PORT": str(self.admin_port),
+            "TOLLGATE_ADMIN_JWT_ISSUER": _quoted(jwt.issuer),
+            "TOLLGATE_ADMIN_JWT_AUDIENCE": _quoted(jwt.audience),
+            "TOLLGATE_ADMIN_JWKS": _quoted(jwt.jwks),
             **limits,
         }
 
@@ -105,8 +132,17 @@ class Edge:
             "tracing": self.collector,
             "otlp": self.collector,
             "stdout": self.access_log,
+            "admin_api": self.admin_port,
+            "admin_api_plain": self.admin_port and not self.admin_tls,
+            "admin_api_tls": self.admin_tls,
+            "jwt": self.jwt,
         }
         return {name for name, wanted in there.items() if not wanted}
+
+
+def _quoted(text: str) -> str:
+    """What stands between the quotes in the YAML."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def tls_files(edge: Edge) -> dict[str, str]:

@@ -26,8 +26,10 @@ from extproc.compiler.discovery import Json
 from extproc.compiler.edge import Edge, tls_files
 from extproc.core.catalog import Catalog
 from extproc.errors import ConfigError
+from extproc.names import ADMIN_DESCRIPTOR
 
 BOOTSTRAP_SOURCE: Final = Path(__file__).parent / "envoy.yaml"  # a link to envoy/envoy.yaml, so that wheels have it too
+DESCRIPTOR_SOURCE: Final = Path(__file__).parents[1] / "admin" / "pb" / "admin.pb"
 CLUSTERS: Final = "clusters/clusters.json"
 SECRETS: Final = "secrets"
 TLS: Final = "tls"
@@ -51,7 +53,8 @@ def write_run_folder(folder: Path, catalog: Catalog, *, workers: int, edge: Edge
     Clusters that are there already stay: an Envoy that somebody else runs may have requests on them. Raises
     `ConfigError`, and changes nothing, when Envoy would not accept it.
     """
-    install(folder, run_files(BOOTSTRAP_SOURCE.read_text(), edge, catalog, workers, _clusters(folder)))
+    copies = {ADMIN_DESCRIPTOR: DESCRIPTOR_SOURCE} if edge.admin_port else {}
+    install(folder, run_files(BOOTSTRAP_SOURCE.read_text(), edge, catalog, workers, _clusters(folder)), copies)
     return _installed(folder)
 
 
@@ -75,7 +78,7 @@ def run_files(
     workers: int,
     kept: Mapping[str, Json] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """Every file of the run folder by its path, in the order to write them: what a file names comes before it."""
+    """Every text file of the run folder by its path, in the order to write them: what a file names comes before it."""
     return {
         SIDECAR: render_sidecar(workers),
         **_cluster_files(catalog, kept),
@@ -89,20 +92,24 @@ def _cluster_files(catalog: Catalog, kept: Mapping[str, Json]) -> dict[str, str]
     return {**secrets, CLUSTERS: compile_clusters(catalog, kept)}
 
 
-def install(folder: Path, files: Mapping[str, str]) -> None:
+def install(folder: Path, files: Mapping[str, str], copies: Mapping[str, Path] = MappingProxyType({})) -> None:
     """Rename these files into the run folder if Envoy accepts it with them; else `ConfigError`, and nothing changes.
+
+    They are of this text, or copies of others.
 
     What is there already is left alone: a file that did not change is not loaded again.
     """
     with TemporaryDirectory(prefix=".candidate-", dir=folder) as aside:
         candidate = Path(aside) / "run"  # Envoy opens the journal beside it even to validate
-        for path in (BOOTSTRAP, ROUTES, SIDECAR, SECRETS, TLS):
+        for path in (BOOTSTRAP, ROUTES, SIDECAR, SECRETS, TLS, ADMIN_DESCRIPTOR):
             _copy(folder / path, candidate / path)
+        for path, source in copies.items():
+            _copy(source, candidate / path)
         for path, text in files.items():
             (candidate / path).parent.mkdir(parents=True, exist_ok=True)
             (candidate / path).write_text(text)
         validate(candidate)
-        for path in files:
+        for path in (*copies, *files):
             _replace(folder / path, candidate / path)
 
 

@@ -46,6 +46,7 @@ class Index:
     """The file at a path, with days in one time zone."""
 
     def __init__(self, path: Path, zone: tzinfo) -> None:
+        self.path = path
         self.zone = zone
         self.unreadable = 0
         """How many entries were passed over, since this process began, as they could not be read."""

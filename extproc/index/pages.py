@@ -10,18 +10,17 @@ merged down to where the first of them stopped: the horizon.
 """
 
 import base64
-import binascii
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 from extproc.index.file import DRIVERS
 from extproc.index.rows import NAMES, Row
 from extproc.index.totals import equal
 from extproc.index.where import Where
 
-LOOK: Final = 20_000
+LOOK: Final = 10_000
 """How many rows a page looks at."""
 
 LEAST_LOOK: Final = 500
@@ -44,7 +43,7 @@ class Page:
 
 
 class _Found(NamedTuple):
-    rows: dict[Place, Row]
+    places: list[Place]
     stopped: Place | None
 
 
@@ -55,14 +54,14 @@ def page(db: sqlite3.Connection, where: Where, limit: int, cursor: str, newest_f
     look = max(LOOK // max(1, len(branches)), LEAST_LOOK)
     order = _Order(newest_first, after, where.from_ms, where.until_ms)
     found = [_branch(db, equal_to, where.statuses, order, limit, look) for equal_to in branches]
-    rows = {place: row for each in found for place, row in each.rows.items()}
+    places = {place for each in found for place in each.places}
     stops = [each.stopped for each in found if each.stopped is not None]
     horizon = None if not stops else max(stops) if newest_first else min(stops)
-    within = [place for place in rows if horizon is None or order.reached(place, horizon)]
+    within = [place for place in places if horizon is None or order.reached(place, horizon)]
     within.sort(reverse=newest_first)
     kept = within[:limit]
     end = kept[-1] if len(within) > limit else horizon
-    return Page([rows[place] for place in kept], "" if end is None else cursor_of(end))
+    return Page(_rows(db, kept), "" if end is None else cursor_of(end))
 
 
 class Mark(NamedTuple):
@@ -107,10 +106,11 @@ def get(db: sqlite3.Connection, request_id: str, where: Where) -> Row | None:
     return row if seen else None
 
 
-def row_of(found: Iterable[object]) -> Row:
+def row_of(found: Iterable[Any]) -> Row:
     """The row with these columns."""
-    row = Row(*found)  # type: ignore[arg-type]
-    return replace(row, stream=bool(row.stream))
+    values = list(found)
+    values[_STREAM] = bool(values[_STREAM])
+    return Row(*values)
 
 
 def cursor_of(place: Place) -> str:
@@ -121,16 +121,18 @@ def cursor_of(place: Place) -> str:
 def place_of(cursor: str) -> Place:
     """What was given out. Raises `ValueError` for anything else."""
     try:
-        time_ms, _, number = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(".")
-        place = Place(int(time_ms), int(number))
-    except (ValueError, binascii.Error) as error:
-        raise ValueError(f"there is no cursor {cursor!r}: give the next_cursor of a page, or none") from error
-    if not (0 <= place.time_ms < _NEVER and 0 <= place.id < _NEVER):
-        raise ValueError(f"there is no cursor {cursor!r}: give the next_cursor of a page, or none")
-    return place
+        time_ms, number = map(int, base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().split("."))
+        place = Place(time_ms, number)
+        if cursor_of(place) == cursor and 0 <= time_ms < _NEVER and 0 <= number < _NEVER:
+            return place
+    except ValueError:
+        pass
+    raise ValueError(f"there is no cursor {cursor!r}: give the next_cursor of a page, or none")
 
 
 _NEVER: Final = 2**62
+_AT_ONCE: Final = 500
+_STREAM: Final = NAMES.index("stream")
 _COLUMNS: Final = ", ".join(f'"{name}"' for name in NAMES)
 
 
@@ -180,21 +182,31 @@ def _branch(
     conditions, more = _conditions(equal_to, statuses)
     matching = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     found = db.execute(
-        f"SELECT id, {_COLUMNS} FROM (SELECT * {looked_at} {order.by} LIMIT ?){matching} LIMIT ?",
+        f"SELECT time_ms, id FROM (SELECT * {looked_at} {order.by} LIMIT ?){matching} LIMIT ?",
         (*values, look, *more, limit + 1),
     )
-    rows = {Place(row.time_ms, number): row for number, *rest in found for row in (row_of(rest),)}
-    if len(rows) > limit:
-        return _Found(rows, max(rows) if not order.newest_first else min(rows))
+    places = [Place(*each) for each in found]
+    if len(places) > limit:
+        return _Found(places, places[-1])
     last = db.execute(f"SELECT time_ms, id {looked_at} {order.by} LIMIT 1 OFFSET ?", (*values, look - 1)).fetchone()
-    return _Found(rows, Place(*last) if last else None)
+    return _Found(places, Place(*last) if last else None)
+
+
+def _rows(db: sqlite3.Connection, places: list[Place]) -> list[Row]:
+    """The rows at these places, in their order."""
+    rows: dict[int, Row] = {}
+    for first in range(0, len(places), _AT_ONCE):
+        ids = [place.id for place in places[first : first + _AT_ONCE]]
+        found = db.execute(f"SELECT id, {_COLUMNS} FROM requests WHERE id IN ({', '.join('?' * len(ids))})", ids)
+        rows |= {number: row_of(rest) for number, *rest in found}
+    return [rows[place.id] for place in places]
 
 
 def _driver(
     db: sqlite3.Connection, equal_to: Mapping[str, str], statuses: tuple[int, int] | None, order: _Order, look: int
 ) -> str:
-    """The index that has the fewest rows in the span."""
-    names = [name for name in DRIVERS if name in equal_to or (name == "class" and statuses)]
+    """The index that has the fewest rows in the span. That of a field has none of the rows in which it is empty."""
+    names = [name for name in DRIVERS if equal_to.get(name) or (name == "class" and statuses)]
     if len(names) < 2:
         return names[0] if names else "time"
     counts = {}

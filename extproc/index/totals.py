@@ -1,6 +1,6 @@
 """Sums by day, kept in the same transaction as the rows they are of, so that no question about totals adds up requests.
 
-A table of sums has few rows where it is by few fields. There is one by everything, and two by less, for what is asked
+A table of sums has few rows where it is by few fields. There is one by everything, and some by less, for what is asked
 most; each question is answered by the first that has all it asks about. Only the pieces of days at the ends of a span
 that does not begin or end at midnight are summed from requests: `PIECE_ROWS` at most, or the question is refused.
 """
@@ -38,7 +38,9 @@ class Level:
 
 
 LEVELS: Final = (
-    Level("totals_of_models", ("day", "model", "group", "channel", "status"), ()),
+    Level("totals_of_models", ("day", "model", "group"), ()),
+    Level("totals_of_channels", ("day", "channel", "status"), ()),
+    Level("totals_of_answers", ("day", "model", "group", "channel", "status"), ()),
     Level("totals_of_keys", ("owner", "day", "team", "member", "key_id"), ("day",)),
     Level(
         "totals",

@@ -7,6 +7,7 @@ and the batch is read again. So each entry is counted once, whoever fills, and w
 import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import tzinfo
+from operator import attrgetter
 from typing import Final
 
 import structlog
@@ -94,7 +95,7 @@ class _Rows:
 
     def write(self) -> None:
         """Write those that changed."""
-        self._db.executemany(_UPSERT, map(values_of, self._changed.values()))
+        self._db.executemany(_UPSERT, map(_values, self._changed.values()))
 
 
 def _write_usage(rows: _Rows, batch: Batch, deltas: Deltas) -> int:
@@ -161,11 +162,7 @@ def _set_position(db: sqlite3.Connection, batch: Batch) -> None:
     db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?)", (batch.log.stream, position))
 
 
-def values_of(row: Row) -> tuple[object, ...]:
-    """As the columns have it."""
-    return tuple(getattr(row, name) for name in NAMES)
-
-
+_values: Final = attrgetter(*NAMES)
 _COLUMNS: Final = ", ".join(f'"{name}"' for name in NAMES)
 _UPSERT: Final = (
     f"INSERT INTO requests ({_COLUMNS}) VALUES ({', '.join('?' * len(NAMES))}) ON CONFLICT (request_id) DO UPDATE SET "

@@ -1,6 +1,7 @@
 """One Redis for all tests of the admin service, and for each a world of its own in it."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,6 @@ async def connection(server: RedisServer) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture
-async def world(connection: Connection) -> World:
+async def world(connection: Connection, tmp_path: Path) -> World:
     """The admin service on it, and somebody in every role."""
-    return await made(connection)
+    return await made(connection, tmp_path)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from extproc.admin.server import VERBS
 from extproc.store.connection import Connection
-from tests.admin.world import EVERYONE, OPERATOR, OWNER, TEAM, World, made, request, status
+from tests.admin.world import EVERYONE, OPERATOR, OWNER, REQUEST_ID, TEAM, World, made, request, status
 
 ALL = set(EVERYONE)
 OPERATORS = {"operator"}
@@ -30,6 +31,8 @@ class Row:
     fields: Fields
     allowed: set[str]
     said: str = ""
+    others: str = "PERMISSION_DENIED"
+    """What those are told who may not."""
 
 
 def of(key: str, **fields: Any) -> Fields:
@@ -87,6 +90,13 @@ TABLE = [
     Row("GetWallet", just(owner=OWNER), {*SEERS, *OWNERS}),
     Row("ListEntries", just(owner=OWNER), {*SEERS, *OWNERS}),
     Row("MakeEntry", just(owner=OWNER, kind="top_up", amount_nano=1, reference="r2"), OPERATORS),
+    Row("ListRequests", just(), ALL, "each what they see"),
+    Row("GetRequest", just(request_id=REQUEST_ID), TEAM_SEERS, "a list of one", "NOT_FOUND"),
+    Row("FollowRequests", just(), ALL, "each what they see"),
+    Row("ExportRequests", just(format="csv"), ALL, "each what they see"),
+    Row("GetTotals", just(by="day"), ALL, "of what they see"),
+    Row("ListChanges", just(), ALL, "each what they see"),
+    Row("GetOpenApi", just(), ALL),
     Row("ListTokens", just(), SEERS),
     Row("CreateToken", just(scopes=["read"]), OPERATORS),
     Row("RevokeToken", lambda world: {"token_id": world.token}, OPERATORS),
@@ -94,14 +104,14 @@ TABLE = [
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.verb}-{row.said}")
-async def test_who_may(connection: Connection, row: Row) -> None:
+async def test_who_may(connection: Connection, tmp_path: Path, row: Row) -> None:
     """Those of the table, and the others are told that they may not."""
     found = {}
     for name, principal in EVERYONE.items():
         await connection.execute("FLUSHALL")
-        world = await made(connection)
+        world = await made(connection, tmp_path)
         found[name] = await status(world, principal, row.verb, request(row.verb, **row.fields(world)))
-    assert found == dict.fromkeys(ALL, "PERMISSION_DENIED") | dict.fromkeys(row.allowed, "OK")
+    assert found == dict.fromkeys(ALL, row.others) | dict.fromkeys(row.allowed, "OK")
 
 
 def test_every_verb_is_in_the_table() -> None:

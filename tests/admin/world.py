@@ -1,7 +1,12 @@
 """A company, its team, and somebody in every role; and the admin service that they call."""
 
+import asyncio
+import contextlib
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,15 +19,19 @@ from extproc.admin.server import VERBS
 from extproc.admin.service import Admin
 from extproc.core.catalog import Catalog, Group
 from extproc.core.change import Change
-from extproc.core.ledger import bucket_of
+from extproc.core.ledger import State, bucket_of
 from extproc.core.money import NANO_PER_USD
 from extproc.core.people import Principal, Scope
+from extproc.index.index import Index
 from extproc.store.changes import changes_of_bucket
 from extproc.store.connection import Connection
+from tests.index.samples import Told, write
 
+AT_ONCE_SECONDS = 0.5
 NOW_MS = 1_790_000_000_000
 PEPPER = b"pepper"
 OWNER, TEAM = "acme", "core"
+REQUEST_ID = "request-of-mia"
 
 
 def person(name: str) -> Principal:
@@ -86,10 +95,13 @@ class World:
         return await self.calls(principal, verb, request(verb, **fields))
 
     async def calls(self, principal: Principal, verb: str, asked: Message) -> Any:
-        """Carry out a verb; of many answers the first, None where there is none."""
+        """Carry out a verb; of many answers the first, None where none comes at once."""
         if not VERBS[verb].server_streaming:
             return await self.admin.call(verb, asked, principal)
-        return await anext(self.admin.stream(verb, asked, principal), None)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(AT_ONCE_SECONDS):
+                return await anext(self.admin.stream(verb, asked, principal), None)
+        return None
 
     async def refused(self, principal: Principal, verb: str, **fields: Any) -> tuple[str, str]:
         """The same, which must be refused: with this status and sentence."""
@@ -119,11 +131,12 @@ async def status(world: World, principal: Principal, verb: str, asked: Message) 
     return grpc.StatusCode.OK.name
 
 
-async def made(connection: Connection) -> World:
+async def made(connection: Connection, folder: Path) -> World:
     """An owner with 10 USD, a team with somebody in every role, and a key for whoever may have one."""
     clock = Clock()
     parts = Parts.over(connection, lambda: CATALOG, PEPPER, lambda: clock.now_ms)
-    world = World(connection, Admin(parts), parts, clock)
+    index = Index(folder / f"{secrets.token_hex(8)}.sqlite", UTC)
+    world = World(connection, Admin(parts, index), parts, clock)
     await world.does(OPERATOR, "CreateTeam", owner=OWNER, team=TEAM, title="The core", quota_nano=5 * NANO_PER_USD)
     for role, name in MEMBERS.items():
         await world.does(OPERATOR, "PutMember", owner=OWNER, team=TEAM, member=name, role=role)
@@ -132,6 +145,9 @@ async def made(connection: Connection) -> World:
         world.keys[name] = new.key.key_id
     entry = {"kind": "top_up", "amount_nano": 10 * NANO_PER_USD, "reference": "r1"}
     await world.does(OPERATOR, "MakeEntry", owner=OWNER, **entry)
+    mia = await parts.keyring.get(world.keys["mia"])
+    assert mia is not None
+    await write(connection, Told(REQUEST_ID, mia, NOW_MS, State.REPORTED, 5))
     token = await world.does(OPERATOR, "CreateToken", name="ci", scopes=["read"])
     world.token = token.token.token_id
     return world

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from tests.bench import config, ledger, partial, report, streams
+from tests.bench import config, ledger, partial, report, streams, usage
 from tests.bench.load import INSTALL, LONG, PACED, SHORT, UNARY, wrk_is_there
 from tests.bench.measure import Case, Figures, Side, alternate, at_rest, compare, window
 from tests.bench.money import check_books, mute_sweeper
@@ -51,12 +51,16 @@ def main() -> None:
             results = streams.run(Path(folder), CONFIG, parts, args.streams, console)
         elif args.config:
             results = config.run(Path(folder), console)
+        elif args.usage:
+            results = usage.run(Path(folder), console)
         else:
             results = _bench(Path(folder), args.workers, args.quick, console)
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + "\n")
     if args.ledger and (grown := ledger.grown(results)):
         sys.exit(grown)
+    if args.usage and (slower := usage.slow(results)):
+        sys.exit(slower)
     if args.config and (larger := config.grown(results)):
         sys.exit(larger)
     if results.get(RATIO, 0) > ALLOWED_RATIO:
@@ -71,6 +75,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--partial", action="store_true", help="only the charge of cut streams, without a gateway")
     parser.add_argument("--config", action="store_true", help="only a large configuration: load, compile, resolve")
     parser.add_argument("--streams", type=int, metavar="N", help="only N streams open at once, such as 10000")
+    parser.add_argument("--usage", action="store_true", help="only questions about usage, of a million requests")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     return parser.parse_args()
 

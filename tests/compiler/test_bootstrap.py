@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from extproc import names
 from extproc.compiler.bootstrap import BOOTSTRAP, ROUTES, bootstrap_files, render_bootstrap, render_sidecar
-from extproc.compiler.edge import Edge, tls_files
+from extproc.compiler.edge import Edge, Jwt, tls_files
 from extproc.errors import ConfigError
 from extproc.names import worker_socket
 from tests.compiler import samples
@@ -47,6 +48,12 @@ def test_scripts_are_put_in_their_places() -> None:
         (Edge(**TLS), {"edge", "gate", "edge_tls", "edge_quic"}),
         (Edge(**TLS, port=0), {"gate", "edge_tls", "edge_quic"}),
         (Edge(metrics_port=9465), {"edge", "gate", "metrics"}),
+        (Edge(admin_port=8090), {"edge", "gate", "admin_api_plain"}),
+        (Edge(admin_port=8090, admin_listen="::1"), {"edge", "gate", "admin_api_plain"}),
+        (
+            Edge(**TLS, admin_port=8090, admin_listen="0.0.0.0"),
+            {"edge", "gate", "edge_tls", "edge_quic", "admin_api_tls"},
+        ),
         (Edge(**{**TLS, "http3_port": 0}), {"edge", "gate", "edge_tls"}),
         (Edge(**TLS, client_ca=Path("/ca.crt")), {"edge", "gate", "edge_tls"}),
     ],
@@ -91,6 +98,36 @@ def test_the_access_log_is_there_where_it_is_wanted(wanted: bool) -> None:
     """Beside those that the sidecar and the journal need, which are always there."""
     for http in _edges(Edge(**TLS, access_log=wanted)):
         assert [log["name"] for log in http["access_log"]] == ["ends", "journal", *["stdout"] * wanted]
+
+
+@pytest.mark.parametrize("edge", [Edge(admin_port=8090), Edge(**TLS, admin_port=8090, admin_listen="10.0.0.1"), Edge()])
+def test_the_admin_api_has_its_listener_its_cluster_and_its_certificate(edge: Edge) -> None:
+    """The cluster is there with the listener; what is not for this machine alone has the edge's transport socket."""
+    resources = _laid_out(edge)["static_resources"]
+    clusters = [each for each in resources["clusters"] if each["name"] == names.ADMIN_CLUSTER]
+    assert len(clusters) == bool(edge.admin_port)
+    assert str(clusters).count(f"'path': '{names.ADMIN_SOCKET}'") == bool(edge.admin_port)
+    for name, listener in _listeners(edge).items():
+        if name.startswith("admin_api"):
+            address = {"address": edge.admin_listen, "port_value": 8090}
+            assert listener["address"] == {"socket_address": address}
+            (chain,) = listener["filter_chains"]
+            tls = _listeners(edge)["edge_tls"]["filter_chains"][0]["transport_socket"] if edge.admin_tls else None
+            assert chain.get("transport_socket") == tls
+
+
+ISSUER = Jwt('https://id.test/"a"', "tollgate", '{"keys": [{"kty": "EC", "x": "ü\\n$"}]}')
+
+
+@pytest.mark.parametrize("jwt", [ISSUER, None])
+def test_a_jwt_is_looked_at_where_somebody_makes_them(jwt: Jwt | None) -> None:
+    """Word for word as it was said, quotes and all; else there is no filter that would ask for one."""
+    (listener,) = [each for name, each in _listeners(Edge(admin_port=8090, jwt=jwt)).items() if "admin" in name]
+    filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+    found = [each["typed_config"]["providers"]["issuer"] for each in filters if each["name"] == "jwt"]
+    said = [(each["issuer"], each["audiences"], each["local_jwks"]["inline_string"]) for each in found]
+    assert said == ([(jwt.issuer, [jwt.audience], jwt.jwks)] if jwt else [])
+    assert [each["forward_payload_header"] for each in found] == ([names.JWT_PAYLOAD_HEADER] if jwt else [])
 
 
 def test_all_listeners_of_the_edge_are_alike() -> None:

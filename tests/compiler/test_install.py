@@ -1,13 +1,16 @@
 """The run folder: what Envoy would refuse never gets there, and nothing changes for it (on the real binary)."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from extproc.compiler.bootstrap import BOOTSTRAP, ROUTES
+from extproc.compiler.edge import Jwt
 from extproc.compiler.install import (
     CLUSTERS,
+    DESCRIPTOR_SOURCE,
     SIDECAR,
     install,
     run_files,
@@ -16,10 +19,12 @@ from extproc.compiler.install import (
 )
 from extproc.core.catalog import Channel
 from extproc.errors import ConfigError
+from extproc.names import ADMIN_DESCRIPTOR
 from tests.compiler import samples
 
 A = samples.channel_of("a", "http://127.0.0.1:9000", "env:KEY_OF_A")
 B = samples.channel_of("b", "http://127.0.0.1:9001")
+KEYS = '{"keys": [{"kty": "oct", "alg": "HS256", "k": "c2VjcmV0"}]}'
 
 Snapshot = dict[str, tuple[str, int]]
 
@@ -41,6 +46,22 @@ def test_writes_the_whole_folder_and_tells_the_version(tmp_path: Path) -> None:
     assert f'"version_info": "{installed.version}"' in (tmp_path / CLUSTERS).read_text()
     assert installed.clusters == {A.cluster, B.cluster}
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_envoy_is_told_of_the_admin_api_by_a_file_beside_its_own(tmp_path: Path) -> None:
+    """The descriptors stand in the folder, where Envoy finds them when it validates and when it starts."""
+    edge = replace(samples.EDGE, admin_port=8090, jwt=Jwt("https://id.test", "tollgate", KEYS))
+    write_run_folder(tmp_path, samples.catalog_of(A), workers=2, edge=edge)
+    assert (tmp_path / ADMIN_DESCRIPTOR).read_bytes() == DESCRIPTOR_SOURCE.read_bytes()
+    write_clusters(tmp_path, samples.catalog_of(A, B))
+
+
+def test_keys_that_envoy_cannot_read_are_noticed_before_it_starts(tmp_path: Path) -> None:
+    """What is no JWKS to Envoy is a ConfigError, and the folder stays empty."""
+    edge = replace(samples.EDGE, admin_port=8090, jwt=Jwt("https://id.test", "tollgate", '{"keys": [{"kty": "no"}]}'))
+    with pytest.raises(ConfigError, match="invalid local jwks"):
+        write_run_folder(tmp_path, samples.catalog_of(A), workers=2, edge=edge)
+    assert list(tmp_path.iterdir()) == []
 
 
 FAULTS = {

@@ -217,10 +217,12 @@ def gateway(
     metrics: bool = False,
     beside: "Gateway | None" = None,
     plain: bool = True,
+    admin: bool = False,
 ) -> Iterator[Gateway]:
     """A gateway with this configuration, stopped at the end; it must then leave no process behind.
 
-    With `metrics` it has ports for them. `beside` another it shares that one's Redis, pepper and vendors.
+    With `metrics` it has ports for them, with `admin` one for the admin API. `beside` another it shares that one's
+    Redis, pepper and vendors.
     """
     settings = make_settings(
         config,
@@ -232,12 +234,13 @@ def gateway(
         tls_port=free_port(),
         metrics_port=free_port() if metrics else 0,
         envoy_metrics_port=free_port() if metrics else 0,
+        admin_port=free_port() if admin else 0,
     )
     edge = settings.edge
     command = [sys.executable, "-m", "extproc", "up", "--json", "--config", str(config), "--data", str(data)]
     command += ["--port", str(edge.port), "--tls-port", str(edge.tls_port), "--demo-port", str(settings.demo_port)]
     command += ["--workers", str(workers), "--metrics-port", str(settings.metrics_port)]
-    command += ["--envoy-metrics-port", str(edge.metrics_port)]
+    command += ["--envoy-metrics-port", str(edge.metrics_port), "--admin-port", str(edge.admin_port)]
     data.mkdir(parents=True, exist_ok=True)
     if beside:
         command += ["--redis", beside.settings.redis_url, "--no-demo"]

@@ -181,7 +181,7 @@ def test_f_a_missing_credential_is_reported_at_start_up(tmp_path: Path, odd_vend
     given = environment(odd_vendor) | {"PATH": "/usr/bin:/bin"}
     del given[variable("claude-b")]
     command = [sys.executable, "-m", "extproc", "up", "--config", str(CHAINS), "--data", str(tmp_path)]
-    command += ["--metrics-port", "0", "--envoy-metrics-port", "0"]
+    command += ["--metrics-port", "0", "--envoy-metrics-port", "0", "--admin-port", "0"]
     command += ["--port", str(free_port()), "--demo-port", str(free_port())]
     done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=60, check=False)
     said = (done.stdout + done.stderr).strip().splitlines()

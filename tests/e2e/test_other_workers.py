@@ -20,7 +20,7 @@ from extproc.binaries import envoy_binary
 from tests.e2e.harness import HTTP, READY_SECONDS, Customer, Gateway, eventually, free_port
 
 CONFIG = Path(__file__).parents[2] / "config"
-NO_OTHER_PORTS = {f"TOLLGATE_{name}_PORT": "0" for name in ("TLS", "METRICS", "ENVOY_METRICS")}
+NO_OTHER_PORTS = {f"TOLLGATE_{name}_PORT": "0" for name in ("TLS", "METRICS", "ENVOY_METRICS", "ADMIN")}
 STREAM = {"chunks": 20, "delay_ms": 100}
 
 

@@ -338,6 +338,26 @@ BAD_SETTINGS = {
     "spans of no request": ({"TOLLGATE_OTLP_PERCENT": "0"}, {}, "TOLLGATE_OTLP_PERCENT: '0' is not a whole number"),
     "a log of another kind": ({"TOLLGATE_ACCESS_LOG": "text"}, {}, "TOLLGATE_ACCESS_LOG: 'text' is not 'json'"),
     "a service without a port": ({"TOLLGATE_RATELIMIT_SERVICE": "host"}, {}, "'host' is not HOST:PORT"),
+    "an admin API without TLS": (
+        {"TOLLGATE_ADMIN_LISTEN": "0.0.0.0"},
+        {"admin_port": 8090},
+        "on 0.0.0.0 the admin API needs TLS.*--tls-port",
+    ),
+    "an admin API on a name": ({"TOLLGATE_ADMIN_LISTEN": "localhost"}, {}, "'localhost' is not an address"),
+    "JWTs for anybody": (
+        {"TOLLGATE_ADMIN_JWT_ISSUER": "https://id.test", "TOLLGATE_ADMIN_JWKS_FILE": "keys.json"},
+        {},
+        "TOLLGATE_ADMIN_JWT_AUDIENCE.*go together",
+    ),
+    "keys that are not there": (
+        {
+            "TOLLGATE_ADMIN_JWT_ISSUER": "https://id.test",
+            "TOLLGATE_ADMIN_JWT_AUDIENCE": "tollgate",
+            "TOLLGATE_ADMIN_JWKS_FILE": "/nowhere",
+        },
+        {},
+        "TOLLGATE_ADMIN_JWKS_FILE: /nowhere is not a JWKS",
+    ),
 }
 
 

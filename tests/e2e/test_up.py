@@ -61,7 +61,7 @@ class Up:
 def command(data: Path, port: int, demo_port: int, config: Path = CONFIG) -> list[str]:
     """The command line of `make up`."""
     places = ["--config", str(config), "--data", str(data), "--port", str(port), "--demo-port", str(demo_port)]
-    places += ["--tls-port", "0", "--metrics-port", "0", "--envoy-metrics-port", "0"]
+    places += ["--tls-port", "0", "--metrics-port", "0", "--envoy-metrics-port", "0", "--admin-port", "0"]
     return [sys.executable, "-m", "extproc", "up", *places, "--workers", "2"]
 
 

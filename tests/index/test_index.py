@@ -1,8 +1,10 @@
 """The index against a model in plain Python: whatever the logs say, in whatever pages it is read."""
 
 import asyncio
+import sqlite3
 import tempfile
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from extproc.core.ledger import State
 from extproc.index import index as index_module
-from extproc.index import pages
+from extproc.index import pages, writing
 from extproc.index.index import Index
 from extproc.index.rows import Row
 from extproc.index.where import By, Where
 from extproc.store.connection import Connection
-from tests.index.samples import ZONE, Told, expected_rows, expected_totals, logs, matches, wheres, write
+from tests.index.samples import (
+    HOUR_MS,
+    KEYS,
+    START_MS,
+    ZONE,
+    Told,
+    expected_rows,
+    expected_totals,
+    logs,
+    matches,
+    wheres,
+    write,
+)
 from tests.store.redis_server import RedisServer
 
 steady = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -96,3 +111,129 @@ def test_the_index_is_what_the_logs_say(
         await check(index, told, [Where(), *asked], limit, by)
 
     on_redis(server, work)
+
+
+@pytest.mark.usefixtures("small")
+@settings(steady, max_examples=20)
+@given(logs(), wheres, st.sampled_from(By))
+def test_two_who_fill_at_once_count_nothing_twice(server: RedisServer, told: list[Told], where: Where, by: By) -> None:
+    """Two processes with one file, as the admin service and a command line are, while more is written."""
+
+    async def work(connection: Connection, index: Index) -> None:
+        other, beside = Index(index.path, ZONE), Connection(server.url)
+        half = len(told) // 2
+        await write(connection, *told[:half])
+        found = await asyncio.gather(
+            index.fill(connection), other.fill(beside), write(connection, *told[half:]), other.fill(connection)
+        )
+        rest = [await one.fill(connection) for one in (index, other)]
+        assert sum(each or 0 for each in (*found, *rest)) == len(told)
+        for each in (index, other):
+            await check(each, told, [where], 5, by)
+        other.close()
+        await beside.aclose()
+
+    on_redis(server, work)
+
+
+@pytest.mark.usefixtures("small")
+@settings(steady, max_examples=20)
+@given(logs(), logs(), wheres, st.integers(1, 4))
+def test_paging_while_more_comes(
+    server: RedisServer, told: list[Told], more: list[Told], where: Where, limit: int
+) -> None:
+    """Each request that was there at the beginning is on one page, once; others come once or not at all."""
+    told = [replace(each, request_id=f"first-{each.request_id}") for each in told]
+
+    async def work(connection: Connection, index: Index) -> None:
+        await write(connection, *told)
+        await index.fill(connection)
+        left, ids, cursor, go_on = list(more), [], "", True
+        while go_on:
+            page = await index.page(where, limit, cursor)
+            ids += [row.request_id for row in page.rows]
+            cursor, go_on = page.next_cursor, bool(page.next_cursor)
+            await write(connection, *left[:3])
+            del left[:3]
+            await index.fill(connection)
+        wanted = [row.request_id for row in expected_rows(told) if matches(row, where)]
+        assert len(ids) == len(set(ids))
+        assert sorted(each for each in ids if each.startswith("first-")) == sorted(wanted)
+
+    on_redis(server, work)
+
+
+@pytest.mark.usefixtures("small")
+@settings(steady, max_examples=20)
+@given(logs(), wheres, st.lists(st.integers(0, 3), max_size=6))
+def test_followers_are_told_each_request_once(
+    server: RedisServer, told: list[Told], where: Where, pauses: list[int]
+) -> None:
+    """In any pieces, also of a request that ends and is corrected later: what matches when it is first heard of."""
+
+    async def work(connection: Connection, index: Index) -> None:
+        mark, ids, left = await index.last(), [], list(told)
+        for count in (*pauses, len(told)):
+            await write(connection, *left[:count])
+            del left[:count]
+            await index.fill(connection)
+            while True:
+                rows, reached = await index.after(mark, where)
+                ids += [row.request_id for row in rows]
+                if reached == mark:
+                    break
+                mark = reached
+        assert len(ids) == len(set(ids))
+        if not pauses:
+            assert sorted(ids) == sorted(row.request_id for row in expected_rows(told) if matches(row, where))
+
+    on_redis(server, work)
+
+
+@pytest.mark.usefixtures("small")
+@settings(steady, max_examples=20)
+@given(logs(), wheres, st.sampled_from(By), st.integers(-1, 13))
+def test_old_requests_are_forgotten(server: RedisServer, told: list[Told], where: Where, by: By, steps: int) -> None:
+    """What was admitted before a moment is in no list and in no sum; everything else is."""
+    before_ms = START_MS + steps * 5 * HOUR_MS
+
+    async def work(connection: Connection, index: Index) -> None:
+        await write(connection, *told)
+        await index.fill(connection)
+        gone = {row.request_id for row in expected_rows(told) if row.time_ms < before_ms}
+        assert await index.trim(before_ms) == len(gone)
+        await check(index, [each for each in told if each.request_id not in gone], [Where(), where], 5, by)
+
+    on_redis(server, work)
+
+
+class Cut(Exception):
+    """The process ends here."""
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("pages_written", range(8))
+async def test_a_crash_between_pages_loses_and_doubles_nothing(
+    connection: Connection, index: Index, pages_written: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filling ends after any page, in the middle of the next: what follows goes on from there."""
+    told = [Told(f"r{number}", KEYS[number % 2], START_MS + number, State.REPORTED, number) for number in range(30)]
+    await write(connection, *told)
+    left, write_rows = pages_written, writing.write
+
+    def dying(db: sqlite3.Connection, *asked: Any) -> tuple[int, int]:
+        nonlocal left
+        left -= 1
+        done = write_rows(db, *asked)
+        if left < 0:
+            raise Cut
+        return done
+
+    monkeypatch.setattr(writing, "write", dying)
+    with pytest.raises(Cut):
+        await index.fill(connection)
+    monkeypatch.setattr(writing, "write", write_rows)
+    again = Index(index.path, ZONE)
+    assert 0 < await again.fill(connection) <= len(told)
+    await check(again, told, [Where()], 7, By.KEY)
+    again.close()
