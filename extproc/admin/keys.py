@@ -1,5 +1,6 @@
 """Keys: made, edited, rotated and deleted. What is changed holds from the next request on."""
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,7 +36,7 @@ class Keys:
                 found = [*found, *(key for key in keys if [key.owner, key.key_id] > after)]
         page = found[:size]
         return pb.ListKeysResponse(
-            keys=[await key_message(self._parts, key) for key in page],
+            keys=await asyncio.gather(*(key_message(self._parts, key) for key in page)),
             next_cursor=check.cursor(page[-1].owner, page[-1].key_id) if len(found) > size else "",
         )
 
@@ -118,7 +119,7 @@ class Keys:
         return [owner] if owner else sorted(seen)
 
     async def _seen(self, principal: Principal, owner: str, request: pb.ListKeysRequest) -> Sequence[KeyRecord]:
-        teams = {team.team: team for team in await self._parts.teams.list(owner)}
+        teams = {} if principal.sees_all else {team.team: team for team in await self._parts.teams.list(owner)}
         return [
             key
             for key in await self._parts.keyring.list(owner)

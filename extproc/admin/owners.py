@@ -1,5 +1,6 @@
 """Owners: tier, discount and standing."""
 
+import asyncio
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -28,8 +29,9 @@ class Owners:
         known = [one for one in await self._parts.keyring.owners() if principal.sees_all or one == principal.person]
         page = list(islice((one for one in known if after is None or one > after[0]), size))
         more = bool(page) and page[-1] != known[-1]
+        records = await asyncio.gather(*(self._parts.keyring.owner(one) for one in page))
         return pb.ListOwnersResponse(
-            owners=[owner_message(await self._parts.keyring.owner(one)) for one in page],
+            owners=map(owner_message, records),
             next_cursor=check.cursor(page[-1]) if more else "",
         )
 

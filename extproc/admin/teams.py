@@ -1,5 +1,6 @@
 """Teams: who is in them, and what they may spend."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -34,7 +35,7 @@ class Teams:
         seen = [team for team in found if principal.may(Right.SEE_TEAM, team.owner, team)]
         if request.owner and not seen and not principal.may(Right.SEE_TEAM, request.owner):
             raise forbidden(f"you may not see any team of the owner {request.owner!r}, if there is one")
-        return pb.ListTeamsResponse(teams=[await team_message(self._parts, team) for team in seen])
+        return pb.ListTeamsResponse(teams=await asyncio.gather(*(team_message(self._parts, team) for team in seen)))
 
     async def create(self, principal: Principal, request: pb.CreateTeamRequest) -> pb.Team:
         """By operators, and whoever pays."""

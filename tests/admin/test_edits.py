@@ -265,6 +265,7 @@ async def test_owners_page_by_page(world: World) -> None:
     second = await world.does(OPERATOR, "ListOwners", page_size=2, cursor=first.next_cursor)
     assert [[owner.owner for owner in page.owners] for page in (first, second)] == [[OWNER, "bob"], ["carl"]]
     assert second.next_cursor == ""
+    assert (await world.does(OPERATOR, "ListOwners", page_size=3)).next_cursor == ""
 
 
 async def test_a_tier_allows_a_group(world: World) -> None:

@@ -18,7 +18,7 @@ from extproc.settings import load_pepper
 from extproc.status import read_status
 from tests.e2e.conftest import CONFIG
 from tests.e2e.harness import Customer, Gateway, eventually, gateway
-from tests.e2e.operator import Operator
+from tests.e2e.operators import Operator
 
 CHAT = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 20}
 CALLERS = 4
