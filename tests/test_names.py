@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from extproc import names
+from extproc.admin.authenticate import TOKEN_START
+from extproc.admin.server import VERBS
 from extproc.compiler.bootstrap import render_bootstrap
 from extproc.compiler.edge import Edge
 from extproc.core.catalog import Dialect
@@ -28,6 +30,9 @@ VHOST: Config = HTTP["route_config"]["virtual_hosts"][0]
 ROUTE: Config = VHOST["routes"][-1]["route"]
 FILTERS: dict[str, Config] = {item["name"]: item["typed_config"] for item in HTTP["http_filters"]}
 CLUSTERS: dict[str, Config] = {cluster["name"]: cluster for cluster in BOOTSTRAP["static_resources"]["clusters"]}
+LISTENERS: dict[str, Config] = {each["name"]: each for each in BOOTSTRAP["static_resources"]["listeners"]}
+ADMIN: Config = LISTENERS["admin_api_plain"]["filter_chains"][0]["filters"][0]["typed_config"]
+ADMIN_FILTERS: dict[str, Config] = {item["name"]: item["typed_config"] for item in ADMIN["http_filters"]}
 MAPPERS: list[Config] = HTTP["local_reply_config"]["mappers"]
 
 PUBLIC_ID = {"key": names.PUBLIC_REQUEST_ID_HEADER, "value": f"%REQ({names.REQUEST_ID_HEADER})%"}
@@ -300,3 +305,47 @@ def test_what_task_says_reaches_the_access_log() -> None:
     """It reads what admit decided, and adds to it, in the one namespace."""
     ours, options = {"untyped": [names.METADATA_NAMESPACE]}, FILTERS["task"]["metadata_options"]
     assert options == {"forwarding_namespaces": ours, "receiving_namespaces": ours}
+
+
+def test_the_admin_api_is_one_whichever_way_it_is_told() -> None:
+    """With TLS it is the same as without, and the certificate that of the edge."""
+    plain, tls = LISTENERS["admin_api_plain"]["filter_chains"][0], LISTENERS["admin_api_tls"]["filter_chains"][0]
+    assert plain["filters"] == tls["filters"]
+    assert "transport_socket" not in plain
+    assert tls["transport_socket"] == LISTENERS["edge_tls"]["filter_chains"][0]["transport_socket"]
+
+
+def test_the_transcoder_knows_the_service_and_sends_it_to_its_process() -> None:
+    """The descriptors, the service, the cluster and its socket have the names that those who make them give them."""
+    transcoder = ADMIN_FILTERS["transcode"]
+    assert transcoder["proto_descriptor"] == names.ADMIN_DESCRIPTOR
+    assert transcoder["services"] == [names.ADMIN_SERVICE]
+    assert {*_find(ADMIN["route_config"], "cluster")} == {names.ADMIN_CLUSTER}
+    assert _find(CLUSTERS[names.ADMIN_CLUSTER], "pipe") == [{"path": names.ADMIN_SOCKET}]
+
+
+def test_streams_of_the_admin_api_have_no_end_in_time() -> None:
+    """All verbs with many answers, and no others: those have thirty seconds."""
+    streams, others = ADMIN["route_config"]["virtual_hosts"][0]["routes"]
+    for verb, described in VERBS.items():
+        path = f"/{names.ADMIN_SERVICE}/{verb}"
+        matched = [bool(re.fullmatch(_find(each, "regex")[0], path)) for each in (streams, others)]
+        assert matched == [described.server_streaming, True]
+    assert [route["route"]["timeout"] for route in (streams, others)] == ["0s", "30s"]
+
+
+def test_who_somebody_is_only_a_jwt_says_beside_a_token() -> None:
+    """Callers' own is removed first, the filter that verifies writes it, and the service is let have it."""
+    assert ADMIN["early_header_mutation_extensions"] == HTTP["early_header_mutation_extensions"]
+    assert names.JWT_PAYLOAD_HEADER.startswith("x-tollgate-")
+    assert _find(ADMIN_FILTERS["jwt"], "forward_payload_header") == [names.JWT_PAYLOAD_HEADER]
+    assert f'["{names.JWT_PAYLOAD_HEADER}"] = true' in ADMIN_FILTERS["known"]["default_source_code"]["inline_string"]
+    (tokens,) = [each for each in _find(ADMIN_FILTERS["jwt"], "string_match") if "prefix" in each]
+    assert tokens["prefix"] == f"Bearer {TOKEN_START}"
+
+
+def test_what_the_admin_api_bears_is_looked_at_before_anybody_reads() -> None:
+    """Floods first, then who asks, then how large it is; what the service is told comes last."""
+    assert list(ADMIN_FILTERS) == ["limit", "jwt", "whole", "transcode", "known", "router"]
+    for name in ("max_request_headers_kb", "common_http_protocol_options", "http2_protocol_options"):
+        assert ADMIN[name] == HTTP[name]

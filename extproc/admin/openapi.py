@@ -28,6 +28,7 @@ from google.protobuf.descriptor_pb2 import (
     ServiceDescriptorProto,
 )
 
+from extproc.admin.export import Format
 from extproc.admin.pb import admin_pb2 as pb
 
 Json = dict[str, Any]
@@ -37,7 +38,7 @@ PUBLIC: Final = frozenset({"GetOpenApi"})
 
 FILES: Final = {
     "GetOpenApi": ("application/json",),
-    "ExportRequests": ("text/csv", "application/x-ndjson", "application/vnd.apache.parquet"),
+    "ExportRequests": tuple(kind.content_type.partition(";")[0] for kind in Format),
 }
 """What those verbs answer with whose answer is a google.api.HttpBody."""
 

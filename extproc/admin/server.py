@@ -1,5 +1,7 @@
 """The admin service over gRPC: finds out who calls, has the verb carried out, and words what is not done."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -21,6 +23,10 @@ VERBS: dict[str, MethodDescriptor] = dict(pb.DESCRIPTOR.services_by_name["Admin"
 NOBODY = Principal("nobody", frozenset())
 OPEN = {"GetOpenApi"}
 """What anybody may ask: it is the same for all, and in the source."""
+
+
+BEGUN_SECONDS = 1.0
+"""After which a stream has begun, though it has no answer yet: an error can be no status of HTTP any more."""
 
 
 class Server:
@@ -54,7 +60,13 @@ class Server:
     def _streamed(self, verb: str) -> "Callable[[Message, Context], AsyncIterator[Message]]":
         async def stream(request: Message, context: Context) -> AsyncIterator[Message]:
             try:
-                async for answer in self._admin.stream(verb, request, await self._principal(verb, context)):
+                answers = self._admin.stream(verb, request, await self._principal(verb, context))
+                async with _first(answers) as first:
+                    if not await _done(first):
+                        await context.send_initial_metadata(())
+                    if (answer := await first) is not None:
+                        yield answer
+                async for answer in answers:
                     yield answer
             except Exception as error:
                 await _refuse(context, error, verb)
@@ -68,6 +80,26 @@ class Server:
 
 
 Context = grpc.aio.ServicerContext[Message, Message]
+
+
+@contextlib.asynccontextmanager
+async def _first(answers: AsyncIterator[Message]) -> "AsyncIterator[asyncio.Task[Message | None]]":
+    """The first of the answers, which is waited for no longer than this is."""
+
+    async def first() -> Message | None:
+        return await anext(answers, None)
+
+    task = asyncio.create_task(first())
+    try:
+        yield task
+    finally:
+        task.cancel()
+
+
+async def _done(task: "asyncio.Task[Message | None]") -> bool:
+    """Whether it was done soon: who follows is told that it has begun, and who asks wrongly that it has not."""
+    done, _ = await asyncio.wait({task}, timeout=BEGUN_SECONDS)
+    return bool(done)
 
 
 async def _refuse(context: Context, error: Exception, verb: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,9 @@ from tests.e2e.test_bad_input import TRACES
 from tests.e2e.test_tls import own_certificate, trusting
 
 MEBIBYTE = 1024 * 1024
+PRICE_NANO = 250 + 5 * 2000
+"""Of one request for a model."""
+
 LOGGED = {"TOLLGATE_ACCESS_LOG": "json"}
 MUCH = {"TOLLGATE_RATE_PER_ADDRESS_ADMIN": "4000000000"}
 
@@ -45,6 +49,15 @@ def api(administered: Gateway, operator: str) -> Iterator[httpx.Client]:
     with rest(administered, operator) as client:
         assert client.post("/keys", json={"owner": "x"}).status_code == 200
         yield client
+
+
+@pytest.fixture(scope="module")
+def spender(administered: Gateway) -> Customer:
+    """Somebody with three requests."""
+    customer = administered.customer()
+    assert [chat(administered, customer) for _ in range(3)] == [200] * 3
+    administered.settled(customer, 3)
+    return customer
 
 
 def new_owner() -> str:
@@ -119,6 +132,81 @@ def test_the_process_says_that_it_is_well_to_anybody_over_grpc(administered: Gat
             channel.unary_unary("/grpc.reflection.v1.ServerReflection/Info", bytes, bytes)(b"", timeout=5)
     assert told.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert api.post("/../../grpc.health.v1.Health/Check").status_code == 404
+
+
+# --- Streams ----------------------------------------------------------------------------------------------------------
+
+
+def test_who_follows_sees_requests_as_they_end(administered: Gateway, api: httpx.Client, operator: str) -> None:
+    """One JSON object a line over REST, a message each over gRPC, the first before there is a second."""
+    customer = administered.customer()
+    with api.stream("GET", "/requests:follow", params={"filter.owner": customer.owner}) as stream:
+        native_stream = native(administered, "FollowRequests", operator, filter={"owner": customer.owner})
+        lines = stream.iter_lines()
+        for _ in range(2):
+            assert chat(administered, customer) == 200
+            line = json.loads(next(lines))
+            assert (line["owner"], line["status"], line["cost_nano"]) == (customer.owner, 200, str(PRICE_NANO))
+            assert next(native_stream).request_id == line["request_id"]
+        native_stream.cancel()
+
+
+@pytest.mark.parametrize(
+    ("kind", "content_type", "begins"),
+    [
+        ("csv", "text/csv", b"request_id,"),
+        ("jsonl", "application/x-ndjson", b'{"request_id":'),
+        ("parquet", "", b"PAR1"),
+    ],
+)
+def test_an_export_is_a_file(
+    administered: Gateway, api: httpx.Client, spender: Customer, kind: str, content_type: str, begins: bytes
+) -> None:
+    """As it is, not as JSON; and the trailer says that it came to its end."""
+    owner = {"filter.owner": spender.owner}
+    answer = api.get("/requests:export", params={"format": kind, **owner})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith(content_type)
+    assert answer.content.startswith(begins)
+    sums = api.get("/usage", params={"by": "model", **owner}).json()["all"]
+    assert (sums["requests"], sums["cost_nano"]) == ("3", str(3 * PRICE_NANO))
+    if kind != "parquet":
+        assert sum(spender.owner in line for line in answer.text.splitlines()) == 3
+    raw = raw_answer(administered, api, f"/admin/v1/requests:export?format={kind}&filter.owner={spender.owner}")
+    assert raw.rstrip().endswith((b"grpc-status: 0", b"grpc-message:"))
+
+
+def test_an_export_that_cannot_be_is_an_error(api: httpx.Client) -> None:
+    """In the one shape, before anything of the file is there."""
+    answer = api.get("/requests:export", params={"format": "xlsx"})
+    assert answer.status_code == 400
+    is_error(answer, 3)
+
+
+def test_a_page_may_be_larger_than_what_envoy_holds_by_default(
+    administered: Gateway, api: httpx.Client, operator: str
+) -> None:
+    """More than 1 MiB of JSON is one answer, over both."""
+    networks = [f"10.{high}.{low}.0/24" for high in range(100) for low in range(1)]
+    owner = new_owner()
+    models = [f"{'m' * 180}-{index}" for index in range(100)]
+    for _ in range(60):
+        assert api.post("/keys", json={"owner": owner, "allowed_models": models, "allowed_ips": networks}).is_success
+    answer = api.get("/keys", params={"owner": owner, "page_size": 1000})
+    assert len(answer.content) > MEBIBYTE
+    assert len(answer.json()["keys"]) == 60
+    assert len(native(administered, "ListKeys", operator, owner=owner, page_size=1000).keys) == 60
+
+
+def raw_answer(administered: Gateway, api: httpx.Client, path: str) -> bytes:
+    """An answer over HTTP/1.1 as it is on the wire, with its trailers."""
+    edge = administered.settings.edge
+    request = (
+        f"GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: {api.headers['authorization']}\r\nconnection: close\r\n\r\n"
+    )
+    with socket.create_connection((edge.admin_listen, edge.admin_port), timeout=20) as wire:
+        wire.sendall(request.encode())
+        return b"".join(iter(lambda: wire.recv(65536), b""))
 
 
 # --- Errors -----------------------------------------------------------------------------------------------------------
@@ -218,6 +306,30 @@ def test_a_caller_cannot_choose_what_is_ours(api: httpx.Client) -> None:
     assert answer.headers["x-tollgate-request-id"] != "mine"
     anonymous = HTTP.get(f"{api.base_url}whoami", headers=forged)
     assert anonymous.status_code == 401
+
+
+ODD = {
+    "a name that gRPC has no letters for": [(b"it's#odd", b"1")],
+    "a value that gRPC has no letters for": [(b"x-odd", b"\xc3\xa4\xff")],
+    "a binary header that is no base64": [(b"x-odd-bin", b"@")],
+    "words of gRPC's own": [(b"grpc-timeout", b"1n"), (b"grpc-encoding", b"nothing"), (b"te", b"x")],
+    "cookies": [(b"cookie", b"\xff"), (b"cookie", b"b")],
+    "a host of all kinds": [(b"host", b"\xe4_!$")],
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_http_allows_and_grpc_does_not_is_no_error(api: httpx.Client, name: str) -> None:
+    """Of the headers the service is told what it has to know, and nothing else."""
+    answer = api.get("/whoami", headers=ODD[name])
+    assert answer.status_code in ((400, 404) if "host" in name else (200,)), answer.text
+
+
+def test_a_token_of_odd_letters_is_no_token(api: httpx.Client) -> None:
+    """401, as any other that nobody made."""
+    answer = HTTP.get(f"{api.base_url}whoami", headers=[(b"authorization", b"Bearer tga-\xff")])
+    assert answer.status_code == 401
+    is_error(answer, 16)
 
 
 def test_the_edge_knows_nothing_of_it(administered: Gateway, operator: str) -> None:

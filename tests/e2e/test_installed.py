@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import HTTP, gateway
+from tests.e2e.harness import HTTP, eventually, gateway
 
 REPOSITORY = Path(__file__).parents[2]
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "envoy", "extproc")
@@ -40,7 +40,9 @@ def test_the_wheel_has_all_that_it_takes(installed: Path, tmp_path: Path) -> Non
         check=True,
     )
     assert Path(said.stdout).is_relative_to(installed)
-    with gateway(REPOSITORY / "config", tmp_path / "data", workers=1, environment=environment) as running:
+    with gateway(REPOSITORY / "config", tmp_path / "data", workers=1, environment=environment, admin=True) as running:
         headers = {"authorization": f"Bearer {running.customer().key}"}
         question = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "Hello"}]}
         assert HTTP.post(f"{running.url}/v1/chat/completions", headers=headers, json=question).status_code == 200
+        document = f"{running.settings.admin_url}/admin/v1/openapi.json"
+        eventually(lambda: HTTP.get(document).status_code == 200, "the admin service")
