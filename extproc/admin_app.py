@@ -24,6 +24,7 @@ from extproc.admin.service import Admin
 from extproc.clock import now_ms
 from extproc.errors import LedgerUnavailable, TollgateError
 from extproc.index.index import Index
+from extproc.index.retention import run_retention
 from extproc.names import ADMIN_SOCKET
 from extproc.process import configure_logging, told_to_stop
 from extproc.settings import Settings, load_pepper, make_settings
@@ -57,7 +58,8 @@ async def run_admin(settings: Settings) -> None:
     server.add_insecure_port(f"unix:{socket}")
     socket.chmod(PRIVATE)
     await server.start()
-    meanwhile = [asyncio.create_task(current.follow()), asyncio.create_task(_keep_filled(index, connection))]
+    retention = run_retention(connection, index, settings.usage_days, now_ms)
+    meanwhile = [asyncio.create_task(each) for each in (current.follow(), _keep_filled(index, connection), retention)]
     log.info("admin_started", revision=current.catalog.revision, jwt=jwt)
 
     await told_to_stop()

@@ -49,7 +49,9 @@ class Wallets:
         await known_owner(self._parts, request.owner)
         result = await self._enter(principal, request)
         if result.outcome is Outcome.OVER_MAXIMUM:
-            raise invalid(f"a wallet takes {MAX_ACCOUNT_NANO} nano-USD in all, and {result.limit_nano} were put in")
+            raise invalid(
+                f"a wallet takes {MAX_ACCOUNT_NANO} nano-USD in all; {result.limit_nano} nano-USD were put in"
+            )
         if result.outcome is Outcome.BELOW_ZERO:
             raise invalid(f"{result.limit_nano} nano-USD were put in in all, and no more can be taken out")
         entry = await self._entry(request.owner, request.reference)

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from extproc.cli import options
-from extproc.cli.printing import console, money, print_json, print_table
+from extproc.cli.printing import console, money, print_json, print_table, working
 from extproc.cli.store import with_redis
 from extproc.config.history import History
 from extproc.core.audit import Prices
@@ -25,7 +25,8 @@ def audit(
     Each record's terms are held against the configuration that priced it, from the folder or its git history.
     """
     prices = Prices(History(config).catalog, OPERATIONS)
-    audited = with_redis(data, redis, lambda connection, _settings: store.audit(connection, prices))
+    with working("Checking every balance, hold and record …"):
+        audited = with_redis(data, redis, lambda connection, _settings: store.audit(connection, prices))
     if json:
         print_json(_shown(audited))
     else:

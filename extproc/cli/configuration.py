@@ -1,4 +1,7 @@
-"""`tollgate check` and `tollgate render`."""
+"""`tollgate check` and `tollgate render`.
+
+The compiler takes longer to import than most commands to run, so only `render` does.
+"""
 
 import os
 from pathlib import Path
@@ -8,7 +11,6 @@ import typer
 
 from extproc.cli import options
 from extproc.cli.printing import console, print_json
-from extproc.compiler.clusters import compile_clusters
 from extproc.config.load import load
 from extproc.errors import ConfigError
 
@@ -45,6 +47,8 @@ def render(
     json: options.Json = False,
 ) -> None:
     """Print the Envoy clusters that the channels compile to."""
+    from extproc.compiler.clusters import compile_clusters
+
     loaded = load(folder, os.environ, require_credentials=False)
     text = compile_clusters(loaded.catalog)
     if json:

@@ -2,7 +2,25 @@
 
 import typer
 
-from extproc.cli import accounts, audit, configuration, keys, owners, price, processes, reprice, schema, status, trace
+from extproc.cli import (
+    apply,
+    audit,
+    changes,
+    configuration,
+    keys,
+    logs,
+    owners,
+    price,
+    processes,
+    reprice,
+    schema,
+    status,
+    teams,
+    tokens,
+    trace,
+    usage,
+    wallet,
+)
 
 app = typer.Typer(
     name="tollgate",
@@ -22,6 +40,12 @@ app.command("price")(price.price)
 app.command("reprice")(reprice.reprice_command)
 app.command("audit")(audit.audit)
 app.command("trace")(trace.trace)
-app.add_typer(keys.app, name="keys")
+app.command("apply", epilog=apply.EPILOG)(apply.apply)
+app.command("usage", epilog=usage.EPILOG)(usage.usage)
+app.command("logs", epilog=logs.EPILOG)(logs.logs)
+app.command("changes", epilog=changes.EPILOG)(changes.changes)
 app.add_typer(owners.app, name="owners")
-app.add_typer(accounts.app, name="accounts")
+app.add_typer(teams.app, name="teams")
+app.add_typer(keys.app, name="keys")
+app.add_typer(wallet.app, name="wallet")
+app.add_typer(tokens.app, name="tokens")

@@ -91,6 +91,11 @@ OtherWorkers = Annotated[
     ),
 ]
 Discount = Annotated[str, typer.Option(help="What the owner pays of every price: 0.9 is ten percent off.")]
+Revision = Annotated[
+    int | None,
+    typer.Option(help="The revision you have seen: where another one is there, nothing is changed.", min=0),
+]
+Limit = Annotated[int | None, typer.Option(help="So many at most; default: all.", min=1)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 CONFIG = Path("config")

@@ -1,4 +1,7 @@
-"""`tollgate up`, `tollgate serve`, and the worker processes they start."""
+"""`tollgate up`, `tollgate serve`, and the worker processes they start.
+
+What only a gateway needs takes longer to import than most commands to run, so it is imported when one starts.
+"""
 
 import asyncio
 import sys
@@ -9,7 +12,6 @@ import typer
 from rich.markup import escape
 
 from extproc import demo as demo_owners
-from extproc import up as deployment
 from extproc.cli import options
 from extproc.cli.printing import console, print_json
 from extproc.drain import drain as drain_envoy
@@ -54,6 +56,8 @@ def up(
 
 
 async def _up(settings: Settings, demo: bool, json: bool) -> None:
+    from extproc import up as deployment
+
     async with deployment.everything(settings, demo) as (loaded, children):
         keys = await demo_owners.prepare(settings) if demo else None
         if json:
@@ -111,6 +115,8 @@ def serve(
 
 
 async def _serve(settings: Settings, json: bool) -> None:
+    from extproc import up as deployment
+
     async with deployment.sidecar(settings) as (loaded, children):
         if json:
             print_json({"run": str(settings.run), "revision": loaded.catalog.revision, "workers": settings.workers})

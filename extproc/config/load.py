@@ -66,10 +66,11 @@ class _Files:
     """The files, and what only all of them together can tell."""
 
     def __init__(self, folder: Path) -> None:
-        self.channels = Section(folder, ChannelSpec)
-        self.groups = Section(folder, GroupSpec)
-        self.models = Section(folder, ModelSpec)
-        self.tiers = Section(folder, OwnerTierSpec) if (folder / "tiers.yaml").exists() else None
+        self.channels = Section(folder / "channels.yaml", ChannelSpec)
+        self.groups = Section(folder / "groups.yaml", GroupSpec)
+        self.models = Section(folder / "models.yaml", ModelSpec)
+        tiers = folder / "tiers.yaml"
+        self.tiers = Section(tiers, OwnerTierSpec) if tiers.exists() else None
         sections = (self.channels, self.groups, self.models, self.tiers)
         self._sections = [section for section in sections if section is not None]
 

@@ -29,6 +29,7 @@ from extproc.config.secrets import REFERENCE, parse_reference
 from extproc.core.catalog import Dialect, SecretRef
 from extproc.core.chain import MAX_TRY_SECONDS
 from extproc.core.families import STAR, fitting, is_family
+from extproc.core.money import NANO_PER_USD
 from extproc.core.pricing import ONE, UNITS, Price, Rates, Terms, Tier, UnitKind, UnitPrice, UnitRate
 
 DEAREST_USD = 1_000_000
@@ -36,7 +37,6 @@ DEAREST_USD = 1_000_000
 
 HIGHEST_MULTIPLIER = 1_000
 
-_NANO = 1_000_000_000
 _EXACT = Context(prec=28, traps=[Inexact])
 _PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]*")
@@ -68,12 +68,12 @@ class Scope:
 
 def _rate(value: object) -> int:
     """USD per million tokens → nano-USD per million tokens."""
-    return _scaled(_number(value), _NANO, DEAREST_USD, "a billionth of a dollar per million tokens")
+    return scaled(number(value), NANO_PER_USD, DEAREST_USD, "a billionth of a dollar per million tokens")
 
 
 def _multiplier(value: object) -> int:
     """A factor → millionths."""
-    ppm = _scaled(_number(value), ONE, HIGHEST_MULTIPLIER, "a millionth")
+    ppm = scaled(number(value), ONE, HIGHEST_MULTIPLIER, "a millionth")
     if ppm == 0:
         raise ValueError("must be above 0")
     return ppm
@@ -81,7 +81,7 @@ def _multiplier(value: object) -> int:
 
 def _money(value: object) -> int:
     """USD → nano-USD."""
-    return _scaled(_number(value), _NANO, DEAREST_USD, "a billionth of a dollar")
+    return scaled(number(value), NANO_PER_USD, DEAREST_USD, "a billionth of a dollar")
 
 
 def _day(value: object) -> int:
@@ -93,13 +93,15 @@ def _day(value: object) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
 
 
-def _number(value: object) -> Decimal:
+def number(value: object) -> Decimal:
+    """What YAML has as a number. Raises `ValueError`."""
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         return Decimal(value)
     raise ValueError("must be a number")
 
 
-def _scaled(number: Decimal, scale: int, highest: int, finest: str) -> int:
+def scaled(number: Decimal, scale: int, highest: int, finest: str) -> int:
+    """A number as a count of its smallest parts, `scale` to one. Raises `ValueError` with the bound."""
     if number < 0:
         raise ValueError("must not be negative")
     if number > highest:

@@ -2,34 +2,17 @@
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Generic, TypeVar
+from types import NoneType, UnionType
+from typing import Generic, TypeGuard, TypeVar, Union, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from extproc.config.document import Value, read_document
 from extproc.config.problems import YamlPath, there_is_no
-from extproc.config.schema import (
-    EntrySpec,
-    MemberSpec,
-    PriceChangeSpec,
-    PriceSpec,
-    Scope,
-    Spec,
-    TierSpec,
-    UnitPriceSpec,
-)
+from extproc.config.schema import EntrySpec, Spec
 
 S = TypeVar("S", bound=EntrySpec)
-
-_NESTED: dict[str | int, type[Spec]] = {
-    "channels": MemberSpec,
-    "per_image": UnitPriceSpec,
-    "per_second": UnitPriceSpec,
-    "price": PriceSpec,
-    "price_changes": PriceChangeSpec,
-    "tiers": TierSpec,
-}
 
 _WORDS = {
     "bool_type": "must be true or false",
@@ -48,11 +31,11 @@ _WORDS = {
 
 
 class Section(Generic[S]):
-    """The file `<kind>s.yaml`: one key of that name, and under it the entries by name."""
+    """A file with one key, `<kind>s`, and under it the entries by name."""
 
-    def __init__(self, folder: Path, spec: type[S]) -> None:
+    def __init__(self, file: Path, spec: type[S]) -> None:
         self.key = f"{spec.kind}s"
-        self.document = read_document(folder / f"{self.key}.yaml")
+        self.document = read_document(file)
         self.specs: dict[str, S] = {}
         self._spec = spec
         self._entries = self._read_entries()
@@ -62,11 +45,11 @@ class Section(Generic[S]):
         """Every name in the file, whether its entry is good or not; None when there is no telling."""
         return None if self._entries is None else self._entries.keys()
 
-    def check(self, scope: Scope) -> None:
-        """Check each entry by itself, with what it refers to."""
+    def check(self, scope: object) -> None:
+        """Check each entry by itself, with what it refers to: the specs know what a `scope` is."""
         for name, value in (self._entries or {}).items():
             if not self._spec.names.fullmatch(name):
-                self.report((name,), f"is no name for a {self._spec.kind} ({self._spec.naming})")
+                self.report((name,), f"is no name for {_a(self._spec.kind)} ({self._spec.naming})")
             try:
                 self.specs[name] = self._spec.model_validate(value, context=scope)
             except ValidationError as error:
@@ -104,6 +87,32 @@ def _unknown_key(name: str, known: Collection[str]) -> str:
 
 def _keys_around(spec: type[Spec], path: YamlPath) -> Collection[str]:
     """The keys that the mapping around `path` may have."""
+    found: object = spec
     for part in path[:-1]:
-        spec = _NESTED.get(part, spec)
-    return spec.model_fields.keys()
+        found = _inside(found, part)
+    return found.model_fields.keys() if _is_spec(found) else ()
+
+
+def _inside(annotation: object, part: str | int) -> object:
+    """What a spec, a list or a mapping has at this place, where that is a spec, a list or a mapping again."""
+    if _is_spec(annotation):
+        return _plain(annotation.model_fields[str(part)].annotation)
+    return _plain(get_args(annotation)[-1])
+
+
+def _plain(annotation: object) -> object:
+    """A type that may be left out, without the None."""
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType] if _is_union(annotation) else [annotation]
+    return kinds[0]
+
+
+def _is_union(annotation: object) -> bool:
+    return get_origin(annotation) in (Union, UnionType)
+
+
+def _is_spec(annotation: object) -> TypeGuard[type[Spec]]:
+    return isinstance(annotation, type) and issubclass(annotation, Spec)
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

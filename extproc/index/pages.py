@@ -20,10 +20,10 @@ from extproc.index.rows import NAMES, Row
 from extproc.index.totals import equal
 from extproc.index.where import Where
 
-LOOK: Final = 10_000
+LOOK: Final = 5_000
 """How many rows a page looks at."""
 
-LEAST_LOOK: Final = 500
+LEAST_LOOK: Final = 250
 """And a branch of it, however many there are."""
 
 

@@ -43,6 +43,8 @@ async def run_retention(
                 log.info("index_trimmed", requests=forgotten, before=day_of(before_ms, index.zone))
         except LedgerUnavailable as error:
             log.warning("retention_failed", error=str(error))
+        except Exception:
+            log.exception("retention_failed")
         await asyncio.sleep(seconds)
 
 

@@ -1,8 +1,9 @@
 """Sums by day, kept in the same transaction as the rows they are of, so that no question about totals adds up requests.
 
 A table of sums has few rows where it is by few fields. There is one by everything, and some by less, for what is asked
-most; each question is answered by the first that has all it asks about. Only the pieces of days at the ends of a span
-that does not begin or end at midnight are summed from requests: `PIECE_ROWS` at most, or the question is refused.
+most; each question is answered by the smallest that has all it asks about, in an order that helps it. Only the pieces
+of days at the ends of a span that does not begin or end at midnight are summed from requests: `PIECE_ROWS` at most, or
+the question is refused.
 """
 
 import sqlite3
@@ -30,22 +31,24 @@ class TooMany(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A table of sums by these fields; `indexes` beside its primary key."""
+    """A table of sums by these fields, in whose order it is kept; `indexes` are beside that."""
 
     table: str
     names: tuple[str, ...]
-    indexes: tuple[str, ...]
+    indexes: tuple[str, ...] = ()
 
 
 LEVELS: Final = (
-    Level("totals_of_models", ("day", "model", "group"), ()),
-    Level("totals_of_channels", ("day", "channel", "status"), ()),
-    Level("totals_of_answers", ("day", "model", "group", "channel", "status"), ()),
+    Level("totals_of_models", ("day", "model", "group")),
+    Level("totals_of_channels", ("day", "channel", "status")),
+    Level("totals_of_answers", ("day", "model", "group", "channel", "status")),
     Level("totals_of_keys", ("owner", "day", "team", "member", "key_id"), ("day",)),
+    Level("totals_of_owners_models", ("owner", "day", "team", "member", "key_id", "model", "group"), ("key_id, day",)),
+    Level("totals_of_models_owners", ("model", "day", "owner", "team", "member", "key_id", "group")),
     Level(
         "totals",
         ("owner", "day", "team", "member", "key_id", "model", "group", "channel", "status"),
-        ("day", "key_id, day", "model, day"),
+        ("key_id, day",),
     ),
 )
 _FIELD: Final = {By.KEY: "key_id"}
@@ -197,7 +200,8 @@ def _level(where: Where, by: By) -> Level:
         asked |= {name for name, _ in one.names()}
     if by is By.TEAM:
         asked.add("owner")
-    return next(level for level in LEVELS if asked <= set(level.names))
+    able = (level for level in LEVELS if asked <= set(level.names))
+    return min(able, key=lambda level: (len(level.names), level.names[0] not in where.equal))
 
 
 def _of(by: By) -> str:

@@ -67,14 +67,14 @@ class Stack:
     def customer(self, usd: str = "10") -> Customer:
         """A new owner with so much in the wallet, and a key."""
         owner = f"owner-{secrets.token_hex(6)}"
-        customer = Customer(owner, self.tollgate("keys", "create", "--owner", owner)["key"])
+        customer = Customer(owner, self.tollgate("keys", "create", "--owner", owner)["plaintext"])
         if usd != "0":
-            self.tollgate("accounts", "top-up", owner, usd)
+            self.tollgate("wallet", "top-up", owner, usd)
         return customer
 
     def wallet(self, customer: Customer) -> tuple[int, int]:
         """What is held and what is used of the wallet, in nano."""
-        (wallet,) = [each for each in self.tollgate("accounts", "show", customer.owner) if each["kind"] == "wallet"]
+        wallet = self.tollgate("wallet", "show", customer.owner)
         return wallet["held_nano"], wallet["used_nano"]
 
     def charged(self, customer: Customer) -> int:

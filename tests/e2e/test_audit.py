@@ -89,10 +89,10 @@ def test_a_request_is_charged_traced_and_refunded(demo: Gateway) -> None:
     (record,) = demo.settled(customer, 1)
 
     said = tollgate(
-        demo, "accounts", "refund", customer.owner, "0.002", "--reason", "slow", "--request", request_id, "--json"
+        demo, "wallet", "refund", customer.owner, "0.002", "--reason", "slow", "--request", request_id, "--json"
     )
-    again = tollgate(demo, "accounts", "refund", customer.owner, "0.002", "--reason", "slow", "--request", request_id)
-    assert json.loads(said.stdout)["outcome"] == "refunded"
+    again = tollgate(demo, "wallet", "refund", customer.owner, "0.002", "--reason", "slow", "--request", request_id)
+    assert json.loads(said.stdout)["entry"]["kind"] == "refund"
     assert "was used before; nothing was changed" in again.stdout
     assert demo.wallet(customer).limit_nano == 1_002_000_000
 
@@ -120,11 +120,12 @@ def test_an_unknown_request_is_said_to_be_unknown(demo: Gateway) -> None:
 def test_a_wallet_is_adjusted_either_way(demo: Gateway) -> None:
     """A plus or a minus, with a reason; no more is taken out than was put in, and the rest is said in one line."""
     customer = demo.customer("1")
-    adjust = ("accounts", "adjust", customer.owner)
-    assert json.loads(tollgate(demo, *adjust, "-0.25", "--reason", "x", "--json").stdout)["limit_nano"] == 750_000_000
+    adjust = ("wallet", "adjust", customer.owner)
+    less = tollgate(demo, *adjust, "-0.25", "--reason", "x", "--yes", "--json")
+    assert json.loads(less.stdout)["entry"]["limit_nano"] == 750_000_000
     assert "0.50 USD for" in tollgate(demo, *adjust, "0.50", "--reason", "x").stdout
     complaints = {
-        ("-1.26", "--reason", "x"): "only 1.25 USD were ever put in",
+        ("-1.26", "--reason", "x", "--yes"): "1.25 USD were put in in all, and no more can be taken out",
         ("0", "--reason", "x"): "would change nothing",
         ("1", "--reason", " "): "a reason is needed",
         ("lots", "--reason", "x"): "is not an amount in USD",

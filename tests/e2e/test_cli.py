@@ -86,45 +86,44 @@ def status_of(demo: Gateway, key: str) -> int:
 
 
 def test_a_key_is_made_paid_for_used_and_disabled(demo: Gateway, tollgate: Tollgate, owner: str) -> None:
-    """keys create → 402; accounts top-up → 200; accounts show has the charge to the nano; keys disable → 401."""
+    """keys create → 402; wallet top-up → 200; wallet show has the charge to the nano; keys disable → 401."""
     made = tollgate("keys", "create", "--owner", owner, "--name", "laptop", "--json").json
-    assert status_of(demo, made["key"]) == 402
-    assert tollgate("accounts", "top-up", owner, "1", "--json").json["limit_nano"] == NANO_PER_USD
-    assert status_of(demo, made["key"]) == 200
+    assert status_of(demo, made["plaintext"]) == 402
+    assert tollgate("wallet", "top-up", owner, "1", "--json").json["entry"]["limit_nano"] == NANO_PER_USD
+    assert status_of(demo, made["plaintext"]) == 200
     charge = 250 + 5 * 2000
 
     def wallet() -> Any:
-        shown = tollgate("accounts", "show", owner, "--json").json
-        return shown[0] if shown[0]["used_nano"] and not shown[0]["held_nano"] else None
+        shown = tollgate("wallet", "show", owner, "--json").json
+        return shown if shown["used_nano"] and not shown["held_nano"] else None
 
     wallet_shown = eventually(wallet, "the charge")
     assert wallet_shown == {
-        "kind": "wallet",
-        "name": owner,
+        "owner": owner,
         "available_nano": NANO_PER_USD - charge,
         "held_nano": 0,
         "used_nano": charge,
         "limit_nano": NANO_PER_USD,
     }
-    assert "0.99998975 USD" in tollgate("accounts", "show", owner).out
-    assert tollgate("keys", "disable", made["id"], "--json").json["status"] == "disabled"
-    assert status_of(demo, made["key"]) == 401
+    assert "0.99998975 USD" in tollgate("wallet", "show", owner).out
+    assert tollgate("keys", "disable", made["key"]["key_id"], "--json").json["status"] == "disabled"
+    assert status_of(demo, made["plaintext"]) == 401
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_new_key_is_shown_once(tollgate: Tollgate, owner: str) -> None:
-    """`keys create` prints the key on a line of its own; `keys list` and `accounts show` never print it again."""
+    """`keys create` prints the key on a line of its own; `keys list` and `keys show` never print it again."""
     made = tollgate(
-        *("keys", "create", "--owner", owner, "--cap", "2.5", "--expires-days", "3"),
+        *("keys", "create", "--owner", owner, "--cap", "2.5", "--expires", "3d"),
         *("--fallback", "claude-code"),
     )
     key = made.out.splitlines()[0]
 
     listed = tollgate("keys", "list", "--owner", owner)
     as_json = tollgate("keys", "list", "--owner", owner, "--json")
-    shown = tollgate("accounts", "show", owner)
+    shown = tollgate("keys", "show", made.out.splitlines()[1].split()[1])
 
     assert made.code == listed.code == as_json.code == shown.code == 0
     assert key.startswith("sk-")
@@ -137,11 +136,8 @@ def test_a_new_key_is_shown_once(tollgate: Tollgate, owner: str) -> None:
     assert (record["group"], record["fallback_groups"]) == ("default", ["claude-code"])
     assert (record["cap_nano"], record["status"]) == (2_500_000_000, "active")
     assert "2.50 USD" in listed.out
-    assert [account["limit_nano"] for account in tollgate("accounts", "show", owner, "--json").json] == [
-        0,
-        2_500_000_000,
-        None,
-    ]
+    assert record["month_limit_nano"] == 0
+    assert tollgate("wallet", "show", owner, "--json").json["limit_nano"] == 0
 
 
 def test_the_table_has_what_disable_takes(tollgate: Tollgate, owner: str) -> None:
@@ -158,20 +154,22 @@ def test_the_list_has_every_owners_keys(tollgate: Tollgate, owner: str) -> None:
     """Without an owner all keys are listed, disabled ones too; with one, only theirs."""
     first = tollgate("keys", "create", "--owner", owner, "--json").json
     tollgate("keys", "create", "--owner", f"{owner}-other")
-    tollgate("keys", "disable", first["id"])
+    tollgate("keys", "disable", first["key"]["key_id"])
 
     everyone = {record["owner"]: record["status"] for record in tollgate("keys", "list", "--json").json}
 
     assert everyone[owner] == "disabled"
     assert everyone[f"{owner}-other"] == "active"
-    assert [record["id"] for record in tollgate("keys", "list", "--owner", owner, "--json").json] == [first["id"]]
+    assert [record["key_id"] for record in tollgate("keys", "list", "--owner", owner, "--json").json] == [
+        first["key"]["key_id"]
+    ]
 
 
 def test_a_key_may_be_disabled_twice(tollgate: Tollgate, owner: str) -> None:
     """Disabling a disabled key says the same once more."""
     made = tollgate("keys", "create", "--owner", owner, "--json").json
 
-    said = [tollgate("keys", "disable", made["id"]) for _ in range(2)]
+    said = [tollgate("keys", "disable", made["key"]["key_id"]) for _ in range(2)]
 
     assert [s.code for s in said] == [0, 0]
     assert said[0].out == said[1].out
@@ -188,17 +186,20 @@ def test_an_owners_tier_decides_which_groups_the_keys_may_have(demo: Gateway, to
         f"{known} has the tier pro, pays every price in full and is active.\n"
     )
     made = tollgate(*create).json
-    assert status_of(demo, made["key"]) == 402
+    assert status_of(demo, made["plaintext"]) == 402
+    record = made["key"]
     lowered = tollgate("owners", "set", known, "--tier", "default")
-    assert lowered.out.splitlines()[1] == f"Key {made['id']} ({made['prefix']}…) of group last-resort is refused."
-    assert status_of(demo, made["key"]) == 403
+    assert (
+        lowered.out.splitlines()[1] == f"Key {record['key_id']} ({record['prefix']}…) of group last-resort is refused."
+    )
+    assert status_of(demo, made["plaintext"]) == 403
 
 
 def test_a_suspended_owners_keys_are_refused_until_the_owner_is_active_again(
     demo: Gateway, tollgate: Tollgate, known: str
 ) -> None:
     """Every key of theirs, from the next request on; what else is said of the owner stays."""
-    key = tollgate("keys", "create", "--owner", known, "--json").json["key"]
+    key = tollgate("keys", "create", "--owner", known, "--json").json["plaintext"]
     assert status_of(demo, key) == 402
     tollgate("owners", "set", known, "--discount", "0.9")
     suspended = tollgate("owners", "set", known, "--suspend", "--json").json
@@ -206,7 +207,7 @@ def test_a_suspended_owners_keys_are_refused_until_the_owner_is_active_again(
     active = tollgate("owners", "set", known, "--activate", "--json").json
     assert status_of(demo, key) == 402
     assert (suspended["status"], active["status"]) == ("suspended", "active")
-    assert tollgate("owners", "show", known, "--json").json == [active]
+    assert tollgate("owners", "show", known, "--json").json == active
     assert active == {"owner": known, "tier": "default", "discount_ppm": 900_000, "status": "active", "revision": 3}
 
 
@@ -217,29 +218,32 @@ def test_a_tier_that_is_not_there_is_refused(tollgate: Tollgate, known: str) -> 
 
 
 def test_there_may_be_nothing_to_list(tollgate: Tollgate, owner: str) -> None:
-    """An owner nobody knows: no keys, an empty wallet, exit 0, and JSON all the same."""
+    """An owner nobody knows: no keys, exit 0, and JSON all the same; nor is there a wallet."""
     assert tollgate("keys", "list", "--owner", owner).out == "There are no keys.\n"
     assert tollgate("keys", "list", "--owner", owner, "--json").json == []
-    assert tollgate("accounts", "show", owner, "--json").json[0]["available_nano"] == 0
+    assert f"there is no owner '{owner}'" in tollgate("wallet", "show", owner, "--json").err
 
 
-# --- accounts ---------------------------------------------------------------------------------------------------------
+# --- wallet -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_top_up_counts_once_per_reference(tollgate: Tollgate, known: str) -> None:
     """The same reference twice, even with another amount, changes nothing the second time; another one adds."""
-    first = tollgate("accounts", "top-up", known, "12.50", "--reference", "inv-1", "--json").json
-    again = tollgate("accounts", "top-up", known, "99", "--reference", "inv-1", "--json").json
-    in_words = tollgate("accounts", "top-up", known, "12.50", "--reference", "inv-1")
-    other = tollgate("accounts", "top-up", known, "$0.000000001", "--json").json
-    other_again = tollgate("accounts", "top-up", known, "0.000000001", "--json").json
+    first = tollgate("wallet", "top-up", known, "12.50", "--reference", "inv-1", "--json").json
+    again = tollgate("wallet", "top-up", known, "99", "--reference", "inv-1", "--json").json
+    in_words = tollgate("wallet", "top-up", known, "12.50", "--reference", "inv-1")
+    other = tollgate("wallet", "top-up", known, "$0.000000001", "--json").json
+    other_again = tollgate("wallet", "top-up", known, "0.000000001", "--json").json
 
-    assert (first["outcome"], again["outcome"]) == ("topped_up", "repeated")
-    assert first["limit_nano"] == again["limit_nano"] == 12_500_000_000
+    assert [(each["entry"]["kind"], each["repeated"]) for each in (first, again)] == [
+        ("top_up", False),
+        ("top_up", True),
+    ]
+    assert first["entry"]["limit_nano"] == again["entry"]["limit_nano"] == 12_500_000_000
     assert (in_words.code, "used before; nothing was changed" in in_words.out) == (0, True)
-    assert other["limit_nano"] == 12_500_000_001
-    assert other_again["limit_nano"] == 12_500_000_002
-    assert other["reference"] != other_again["reference"]
+    assert other["entry"]["limit_nano"] == 12_500_000_001
+    assert other_again["entry"]["limit_nano"] == 12_500_000_002
+    assert other["entry"]["reference"] != other_again["entry"]["reference"]
 
 
 BAD_AMOUNTS = {
@@ -260,35 +264,35 @@ BAD_AMOUNTS = {
 @pytest.mark.parametrize(("usd", "complaint"), BAD_AMOUNTS.items())
 def test_a_bad_amount_is_refused(tollgate: Tollgate, known: str, usd: str, complaint: str) -> None:
     """Zero, too precise, too large or no number: one line that says why, exit 1, and the wallet is as it was."""
-    said = tollgate("accounts", "top-up", known, usd)
+    said = tollgate("wallet", "top-up", known, usd)
 
     assert said.code == 1
     assert said.out == ""
     assert said.err.startswith("tollgate: ")
     assert complaint in said.err
     assert len(said.err.splitlines()) == 1
-    assert tollgate("accounts", "show", known, "--json").json[0]["limit_nano"] == 0
+    assert tollgate("wallet", "show", known, "--json").json["limit_nano"] == 0
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(("OWNER", "-5"), 2), (("--", "OWNER", "-5"), 1)])
 def test_a_negative_amount_is_refused(tollgate: Tollgate, known: str, arguments: tuple[str, ...], code: int) -> None:
     """A minus reads as an unknown option, and behind `--` as an amount below the least: refused, nothing changed."""
-    said = tollgate("accounts", "top-up", *(known if word == "OWNER" else word for word in arguments))
+    said = tollgate("wallet", "top-up", *(known if word == "OWNER" else word for word in arguments))
 
     assert (said.code, said.out) == (code, "")
     assert said.err
-    assert tollgate("accounts", "show", known, "--json").json[0]["limit_nano"] == 0
+    assert tollgate("wallet", "show", known, "--json").json["limit_nano"] == 0
 
 
 def test_a_wallet_has_a_maximum(tollgate: Tollgate, known: str) -> None:
     """The largest amount fits exactly; one nano more is refused, and nothing has changed."""
-    assert tollgate("accounts", "top-up", known, LARGEST, "--json").json["limit_nano"] == MAX_ACCOUNT_NANO
+    assert tollgate("wallet", "top-up", known, LARGEST, "--json").json["entry"]["limit_nano"] == MAX_ACCOUNT_NANO
 
-    more = tollgate("accounts", "top-up", known, "0.000000001")
+    more = tollgate("wallet", "top-up", known, "0.000000001")
 
     assert more.code == 1
-    assert "at most; nothing was changed" in more.err
-    assert tollgate("accounts", "show", known, "--json").json[0]["limit_nano"] == MAX_ACCOUNT_NANO
+    assert f"a wallet takes {LARGEST} USD in all" in more.err
+    assert tollgate("wallet", "show", known, "--json").json["limit_nano"] == MAX_ACCOUNT_NANO
 
 
 # --- check and render -------------------------------------------------------------------------------------------------
@@ -353,10 +357,10 @@ def test_status_of_a_gateway_that_is_well(tollgate: Tollgate) -> None:
 # --- When it cannot ---------------------------------------------------------------------------------------------------
 
 COMPLAINTS = [
-    (("keys", "disable", "key_nobody"), "there is no key key_nobody; `tollgate keys list`"),
-    (("accounts", "top-up", "nobody-yet", "5"), "there is no owner 'nobody-yet'"),
-    (("accounts", "refund", "nobody-yet", "5", "--reason", "x"), "there is no owner 'nobody-yet'"),
-    (("accounts", "adjust", "nobody-yet", "-5", "--reason", "x"), "there is no owner 'nobody-yet'"),
+    (("keys", "disable", "key_nobody"), "there is no key 'key_nobody'\n`tollgate keys list`"),
+    (("wallet", "top-up", "nobody-yet", "5"), "there is no owner 'nobody-yet'"),
+    (("wallet", "refund", "nobody-yet", "5", "--reason", "x"), "there is no owner 'nobody-yet'"),
+    (("wallet", "adjust", "nobody-yet", "-5", "--reason", "x", "--yes"), "there is no owner 'nobody-yet'"),
     (("trace", "nobody"), "there is no request nobody"),
     (("keys", "create", "--owner", "x", "--group", "nope"), "there is no group 'nope'"),
     (("keys", "create", "--owner", "x", "--fallback", "nope"), "there is no group 'nope'"),
@@ -389,10 +393,10 @@ def test_what_cannot_be_done_is_said_in_words(tollgate: Tollgate, arguments: tup
         ("keys", "create", "--owner", "x"),
         ("keys", "list"),
         ("keys", "disable", "key_x"),
-        ("accounts", "top-up", "x", "1"),
-        ("accounts", "show", "x"),
-        ("accounts", "refund", "x", "1", "--reason", "y"),
-        ("accounts", "adjust", "x", "-1", "--reason", "y"),
+        ("wallet", "top-up", "x", "1"),
+        ("wallet", "show", "x"),
+        ("wallet", "refund", "x", "1", "--reason", "y"),
+        ("wallet", "adjust", "x", "-1", "--reason", "y", "--yes"),
         ("audit",),
         ("trace", "x"),
     ],

@@ -120,11 +120,11 @@ def refuses(port: int) -> bool:
 
 
 def wallet(running: Up) -> dict[str, int]:
-    """The demo owner's wallet, as `accounts show` has it, once nothing is held any more."""
-    command = [sys.executable, "-m", "extproc", "accounts", "show", "demo", "--json", "--data", str(running.data)]
+    """The demo owner's wallet, as `wallet show` has it, once nothing is held any more."""
+    command = [sys.executable, "-m", "extproc", "wallet", "show", "demo", "--json", "--data", str(running.data)]
 
     def read() -> dict[str, int]:
-        shown: dict[str, int] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)[0]
+        shown: dict[str, int] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
         return shown if not shown["held_nano"] else {}
 
     return eventually(read, "the end of every hold: an answered request was never settled")

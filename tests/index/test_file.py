@@ -199,6 +199,15 @@ async def test_a_charge_whose_record_is_broken_is_still_counted(connection: Conn
     assert (row.cost_nano, row.key_id, row.usage_source, row.time_ms) == (7, "", "reported", START_MS + 5)
 
 
+async def test_a_row_stays_at_its_time(connection: Connection, index: Index) -> None:
+    """That of its first entry, whatever later ones say, or a page could miss it or have it twice."""
+    await write(connection, Told("r", KEYS[1], START_MS, State.PARTIAL, 5, record="{"))
+    await write(connection, Told("r", KEYS[1], START_MS, State.REPORTED, 2))
+    await index.fill(connection)
+    (row,) = (await index.page(Where(key_id=KEYS[1].key_id))).rows
+    assert (row.cost_nano, row.time_ms) == (7, START_MS + 5)
+
+
 async def test_a_release_without_a_record_keeps_what_is_known(connection: Connection, index: Index) -> None:
     """An expired request of which only its end is reported later is still that key's."""
     await write(connection, Told("r", KEYS[1], START_MS, State.EXPIRED, 0))

@@ -12,16 +12,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from extproc.core.identity import KeyRecord
 from extproc.core.ledger import State
 from extproc.index import index as index_module
 from extproc.index import pages, writing
 from extproc.index.index import Index
 from extproc.index.rows import Row
-from extproc.index.where import By, Where
+from extproc.index.where import By, Visible, Where
 from extproc.store.connection import Connection
 from tests.index.samples import (
     HOUR_MS,
     KEYS,
+    NEIGHBOUR,
     START_MS,
     ZONE,
     Told,
@@ -109,6 +111,31 @@ def test_the_index_is_what_the_logs_say(
             await index.fill(connection)
         assert await index.fill(connection) == 0
         await check(index, told, [Where(), *asked], limit, by)
+
+    on_redis(server, work)
+
+
+@pytest.mark.usefixtures("small")
+@settings(steady, max_examples=40)
+@given(
+    st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(["gpt", "gpt", "claude"])), min_size=30, max_size=60),
+    st.lists(st.sampled_from([Visible("ada"), Visible("grace"), Visible(NEIGHBOUR, "red")]), min_size=1, unique=True),
+    st.integers(1, 9),
+)
+def test_who_sees_several_teams_sees_them_in_one_order(
+    server: RedisServer, asked: list[tuple[KeyRecord, str]], visible: list[Visible], limit: int
+) -> None:
+    """However unlike the teams are: pages never go further than the one of which the least was looked at."""
+    told = [
+        Told(f"r{number}", key, START_MS + number // 3, State.REPORTED, 1, model)
+        for number, (key, model) in enumerate(asked)
+    ]
+
+    async def work(connection: Connection, index: Index) -> None:
+        await write(connection, *told)
+        await index.fill(connection)
+        seen = tuple(visible)
+        await check(index, told, [Where(visible=seen, model="claude"), Where(visible=seen)], limit, By.KEY)
 
     on_redis(server, work)
 
