@@ -11,12 +11,16 @@ from extproc.cli.client import Client, examples, operating
 from extproc.cli.paging import every
 from extproc.cli.printing import hint, money, print_list, print_table
 from extproc.cli.values import shown_time
+from extproc.core.ledger import UNLIMITED
 
 MOST = 50
 """Changes shown where nothing else is asked for."""
 
 _OF_ITSELF = {"revision"}
 """What changes with every change."""
+
+_NOTHING: tuple[object, ...] = ("", [], {}, None, 0)
+"""What need not be told of something new."""
 
 EPILOG = examples("tollgate changes --owner acme", "tollgate changes --of key_0123456789abcdef --limit 5")
 
@@ -59,15 +63,26 @@ def _row(change: pb.Change) -> dict[str, str]:
 
 
 def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    names = [name for name in {**before, **after} if name not in _OF_ITSELF]
-    if not before:
-        told = [name for name in names if after[name] not in ("", [], {}, None, 0)]
-        return [f"{_words(name)} {_shown(name, after[name])}" for name in told]
-    return [
-        f"{_words(name)} {_shown(name, before.get(name))} → {_shown(name, after.get(name))}"
-        for name in names
-        if after and before.get(name) != after.get(name)
+    """What there was not before is told by its value, what is another now as old → new; objects by what is in them."""
+    told = []
+    for name in {**before, **after} if after else ():
+        was, now = before.get(name), after.get(name)
+        if name in _OF_ITSELF or was == now:
+            continue
+        if isinstance(was, dict) or isinstance(now, dict):
+            told += [f"{_words(name)} {each}" for each in _members(was or {}, now or {})]
+        elif was is None:
+            told += [f"{_words(name)} {_shown(name, now)}"] * (now not in _NOTHING)
+        else:
+            told.append(f"{_words(name)} {_shown(name, was)} → {_shown(name, now)}")
+    return told
+
+
+def _members(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    told = [
+        f"{name}: {' '.join(_differences(was.get(name, {}), now[name]))}" for name in now if now[name] != was.get(name)
     ]
+    return told + [f"{name}: removed" for name in was if name not in now]
 
 
 def _read(value: str) -> dict[str, Any]:
@@ -81,7 +96,7 @@ def _words(name: str) -> str:
 
 def _shown(name: str, value: object) -> str:
     if isinstance(value, int) and name.endswith("_nano"):
-        return money(value)
+        return "none" if value == UNLIMITED else money(value)
     if isinstance(value, int) and value and name.endswith("_ms"):
         return shown_time(value)
     return value if isinstance(value, str) and value else text.dumps(value, ensure_ascii=False)

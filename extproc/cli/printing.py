@@ -90,14 +90,14 @@ def table_of(rows: Sequence[Mapping[str, str]]) -> Table:
     return table
 
 
-def print_whole(table: Table) -> None:
-    """A table wider than the terminal rather than cut: an id that is cut is of no use."""
-    Console(width=whole_width(table), highlight=False).print(table)
+def print_whole(shown: RenderableType) -> None:
+    """A table or a tree wider than the terminal rather than cut: an id that is cut is of no use."""
+    Console(width=whole_width(shown), highlight=False).print(shown)
 
 
-def whole_width(table: Table) -> int:
+def whole_width(shown: RenderableType) -> int:
     """How many columns of a terminal it takes to show everything."""
-    return console.measure(table, options=console.options.update(max_width=MAX_WIDTH)).maximum
+    return console.measure(shown, options=console.options.update(max_width=MAX_WIDTH)).maximum
 
 
 def print_fields(fields: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from extproc.cli import options
-from extproc.cli.printing import console, money, print_json
+from extproc.cli.printing import money, print_json, print_whole
 from extproc.cli.store import with_redis
 from extproc.clock import now_ms
 from extproc.core.ledger import Account, UsageEntry
@@ -37,7 +37,7 @@ def trace(
     if json:
         print_json(_shown(found))
     else:
-        console.print(_tree(found))
+        print_whole(_tree(found))
 
 
 def _tree(found: Trace) -> Tree:

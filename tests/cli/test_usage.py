@@ -163,9 +163,10 @@ def test_requests_are_followed_until_ctrl_c(server: RedisServer) -> None:
             settle(server, Told(f"r-{number}", CI, START_MS, State.REPORTED, 5))
             lines += process.stdout.readlines()
         process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
     assert lines[0].split()[3].startswith("r-")
     assert "0.000000005 USD" in lines[0]
-    assert process.returncode == 130
+    assert process.returncode == 130, said
 
 
 def test_changes_tell_who_changed_what(either: Tollgate) -> None:
@@ -180,3 +181,31 @@ def test_changes_tell_who_changed_what(either: Tollgate) -> None:
     (edit,) = [row for row in either("changes", "--of", key_id).out.splitlines() if "key.edit" in row]
     assert edit.rstrip().endswith("cap 0.00 USD → 5.00 USD")
     assert [change["what"] for change in either.json("changes", "--limit", "1")][:1] == ["owner.edit"]
+
+
+def test_a_change_of_a_team_names_the_member_and_what_is_another_now(either: Tollgate) -> None:
+    """And leaves out everybody else."""
+    either("teams", "create", "acme", "red")
+    either("teams", "members", "set", "acme", "red", "ada", "--role", "admin")
+    for quota in ("50", "60"):
+        either("teams", "members", "set", "acme", "red", "ben", "--quota", quota)
+    either("teams", "members", "remove", "acme", "red", "ben", "--yes")
+    told = either("changes", "--of", "red").out.splitlines()[1:]
+    assert [line.split("  ")[-1].strip() if line.strip() else "" for line in map(str.rstrip, told)] == [
+        "members ben: removed",
+        "members ben: quota 50.00 USD → 60.00 USD",
+        "members ben: role member quota 50.00 USD",
+        "members ada: role admin quota none",
+        "owner acme, team red, quota none",
+    ]
+
+
+def test_a_trace_is_whole_on_a_narrow_terminal(
+    server: RedisServer, tollgate: Tollgate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lines are longer than most terminals are wide."""
+    settle(server, *SETTLED)
+    wide = tollgate("trace", "r-1", "--owner", "acme").out
+    monkeypatch.setenv("COLUMNS", "40")
+    assert tollgate("trace", "r-1", "--owner", "acme").out == wide
+    assert max(map(len, wide.splitlines())) > 40
