@@ -90,7 +90,7 @@ class Usage:
         owner = request.owner if principal.sees_all else _person(principal)
         if not principal.sees_all and (not owner or request.owner not in ("", owner)):
             return pb.ListChangesResponse()
-        await self._index.fill_for(self._parts.redis, Where(owner=owner))
+        await self._index.fill_changes(self._parts.redis, owner)
         with _refusing():
             found = await self._index.changes(owner, request.of, size, request.cursor)
         return pb.ListChangesResponse(changes=map(change_message, found.changes), next_cursor=found.next_cursor)

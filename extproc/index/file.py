@@ -184,7 +184,7 @@ def _make_tables(db: sqlite3.Connection, zone: str) -> None:
         sums = ", ".join(f"{name} INTEGER NOT NULL" for name in SUMS)
         db.execute(f"CREATE TABLE {level.table} ({names}, {sums}, PRIMARY KEY ({names})) WITHOUT ROWID")
         for number, columns in enumerate(level.indexes):
-            db.execute(f"CREATE INDEX {level.table}_{number} ON {level.table} ({columns})")
+            db.execute(f"CREATE INDEX {level.table}_{number} ON {level.table} {columns}")
     db.execute("INSERT INTO about VALUES ('zone', ?), ('made', hex(randomblob(8)))", (zone,))
     db.execute(f"PRAGMA user_version = {VERSION}")
 

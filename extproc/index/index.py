@@ -5,8 +5,9 @@
     await index.page(Where(owner="ada"), 100)     what was filled
     index.close()
 
-Whoever asks what has just been settled fills first, `fill_for(connection, where)`: it reads only the buckets of the
-owners that can match. Several processes may have one file open; each entry of a log is counted once, whoever fills.
+Whoever asks what has just been settled fills first, `fill_for(connection, where)`: it reads only the usage of the
+owners that can match; `fill_changes` is for changes. Several processes may have one file open; each entry of a log is
+counted once, whoever fills.
 
 Questions run in threads, each on a connection of its own, and see one moment. Errors: `ValueError` for a bad cursor
 and `TooMany` (a `ValueError`) for totals over too large a piece of a day, both meant for who asks;
@@ -14,7 +15,7 @@ and `TooMany` (a `ValueError`) for totals over too large a piece of a day, both 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import tzinfo
 from pathlib import Path
 from typing import Final, TypeVar
@@ -25,7 +26,7 @@ from extproc.index.changes import Changes
 from extproc.index.file import File
 from extproc.index.pages import Mark, Page
 from extproc.index.rows import Row
-from extproc.index.source import TOKENS, Log, Owners, logs_of, read_all
+from extproc.index.source import TOKENS, Log, Owners, change_logs, read_all, usage_logs
 from extproc.index.totals import Total
 from extproc.index.where import By, Visible, Where
 from extproc.store.connection import Connection
@@ -42,6 +43,26 @@ EXPORTED_AT_ONCE: Final = 2_000
 FOLLOWED_AT_ONCE: Final = 1_000
 
 
+class _Turn:
+    """Those who ask for the same while it is under way need only the next that begins, all of them together."""
+
+    def __init__(self) -> None:
+        self._alone = asyncio.Lock()
+        self._asked = self._done = 0
+
+    async def take(self, work: Callable[[], Awaitable[int]]) -> int:
+        """Do it, unless that was done since this was asked for."""
+        self._asked += 1
+        mine = self._asked
+        async with self._alone:
+            if self._done >= mine:
+                return 0
+            asked = self._asked
+            done = await work()
+            self._done = asked
+            return done
+
+
 class Index:
     """The file at a path, with days in one time zone."""
 
@@ -52,28 +73,29 @@ class Index:
         """How many entries were passed over, since this process began, as they could not be read."""
         self._file = File(path, str(zone))
         self._owners = Owners()
-        self._turn = asyncio.Lock()
-        self._asked = self._begun = 0
+        self._usage, self._changes = _Turn(), _Turn()
 
     async def fill(self, connection: Connection, buckets: Iterable[int] | None = None) -> int:
-        """Catch up with the logs of these buckets, or of all; how many entries were new. Raises `LedgerUnavailable`.
+        """Catch up with both logs of these buckets, or of all; how many entries were new. Raises `LedgerUnavailable`.
 
         All that was written before it was called is in the file when it returns.
         """
         if buckets is not None:
-            return await self._fill(connection, logs_of(buckets))
-        self._asked += 1
-        mine = self._asked
-        async with self._turn:
-            if self._begun >= mine:
-                return 0  # another that began after this was asked for has read it
-            self._begun = self._asked
-            return await self._fill(connection, [*logs_of(await self._owners.buckets(connection)), TOKENS])
+            wanted = list(buckets)
+            return await self._fill(connection, [*usage_logs(wanted), *change_logs(wanted)])
+        return await self._fill_usage(connection) + await self._fill_changes(connection)
 
     async def fill_for(self, connection: Connection, where: Where) -> int:
-        """The same for the buckets in which there can be something that matches."""
-        owners = where.owners
-        return await self.fill(connection, None if owners is None else {bucket_of(owner) for owner in owners})
+        """The same for the usage of those owners alone that can match."""
+        if where.owners is None:
+            return await self._fill_usage(connection)
+        return await self._fill(connection, usage_logs({bucket_of(owner) for owner in where.owners}))
+
+    async def fill_changes(self, connection: Connection, owner: str = "") -> int:
+        """The same for the changes of one owner, or for all and those of tokens."""
+        return await (
+            self._fill(connection, change_logs([bucket_of(owner)])) if owner else self._fill_changes(connection)
+        )
 
     async def page(self, where: Where, limit: int = 100, cursor: str = "") -> Page:
         """Requests that match, newest first; `cursor` is the `next_cursor` of the page before."""
@@ -123,6 +145,18 @@ class Index:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    async def _fill_usage(self, connection: Connection) -> int:
+        async def read() -> int:
+            return await self._fill(connection, usage_logs(await self._owners.buckets(connection)))
+
+        return await self._usage.take(read)
+
+    async def _fill_changes(self, connection: Connection) -> int:
+        async def read() -> int:
+            return await self._fill(connection, [*change_logs(await self._owners.buckets(connection)), TOKENS])
+
+        return await self._changes.take(read)
 
     async def _fill(self, connection: Connection, logs: list[Log]) -> int:
         read = 0

@@ -53,13 +53,14 @@ class Owners:
         return self._buckets
 
 
-def logs_of(buckets: Iterable[int]) -> list[Log]:
-    """Both logs of each bucket."""
-    return [
-        log
-        for bucket in sorted(buckets)
-        for log in (Log(keys.usage(bucket), bucket, usage=True), Log(keys.changes(bucket), bucket, usage=False))
-    ]
+def usage_logs(buckets: Iterable[int]) -> list[Log]:
+    """The usage of each bucket."""
+    return [Log(keys.usage(bucket), bucket, usage=True) for bucket in sorted(buckets)]
+
+
+def change_logs(buckets: Iterable[int]) -> list[Log]:
+    """The changes in each bucket."""
+    return [Log(keys.changes(bucket), bucket, usage=False) for bucket in sorted(buckets)]
 
 
 async def read(redis: Connection, log: Log, after: str, count: int) -> Batch:

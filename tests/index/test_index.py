@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from extproc.core.identity import KeyRecord
 from extproc.core.ledger import State
+from extproc.errors import LedgerUnavailable
 from extproc.index import index as index_module
 from extproc.index import pages, writing
 from extproc.index.index import Index
@@ -264,3 +265,48 @@ async def test_a_crash_between_pages_loses_and_doubles_nothing(
     assert 0 < await again.fill(connection) <= len(told)
     await check(again, told, [Where()], 7, By.KEY)
     again.close()
+
+
+class Slow(Connection):
+    """Answers when it is told to, or not at all."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.asked, self.go, self.away = 0, asyncio.Event(), False
+
+    async def execute(self, command: str, *args: str | int) -> Any:
+        """The command, later."""
+        if command == "SCARD":
+            self.asked += 1
+            await self.go.wait()
+            if self.away:
+                raise LedgerUnavailable("no answer")
+        return await super().execute(command, *args)
+
+
+async def test_those_who_wait_are_told_together(server: RedisServer, connection: Connection, index: Index) -> None:
+    """Ten who ask while the logs are read are all answered by reading once more, which has what they wrote."""
+    slow = Slow(server.url)
+    first = asyncio.create_task(index.fill_for(slow, Where()))
+    while not slow.asked:
+        await asyncio.sleep(0)
+    await write(connection, Told("late", KEYS[0], START_MS, State.REPORTED, 1))
+    others = [asyncio.create_task(index.fill_for(slow, Where())) for _ in range(10)]
+    await asyncio.sleep(0)
+    slow.go.set()
+    await asyncio.gather(first, *others)
+    assert slow.asked == 2
+    assert await index.get("late") is not None
+    await slow.aclose()
+
+
+async def test_those_who_wait_are_not_told_what_was_not_read(server: RedisServer, index: Index) -> None:
+    """When Redis does not answer, each of them is told so."""
+    slow = Slow(server.url)
+    slow.away = True
+    tasks = [asyncio.create_task(index.fill_for(slow, Where())) for _ in range(5)]
+    await asyncio.sleep(0)
+    slow.go.set()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(each) for each in found] == [LedgerUnavailable] * 5
+    await slow.aclose()
