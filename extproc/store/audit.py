@@ -88,7 +88,7 @@ async def _read_bucket(
     redis: Connection, bucket: int, owners: Iterable[str], prices: Prices | None
 ) -> tuple[Tally, Snapshot, str | None]:
     """The same, and how many entries of the log had been removed before: another number now, and it was all in vain."""
-    tally, position, removed = Tally(prices), FIRST, None
+    tally, position, removed, first = Tally(prices), FIRST, None, True
     for owner in owners:
         tally.expect(owner, [Account(AccountKind.WALLET, owner)])
         for key in await RedisKeyring(redis).all_of(owner):
@@ -98,8 +98,8 @@ async def _read_bucket(
     while True:
         asked = list(tally.owners)
         reached, found, carried = await _snapshot(redis, bucket, asked)
-        if position == FIRST:
-            removed = carried.get(ENTRIES)
+        if first:
+            first, removed = False, carried.get(ENTRIES)
             tally.carry({of: int(nano) for name, nano in carried.items() if (of := carried_account(name))})
         async for at_ms, entry in _entries(redis, bucket, position, reached):
             tally.add(at_ms, entry, _record(entry))

@@ -19,6 +19,7 @@ from extproc.store.keyring import RedisKeyring
 from extproc.store.redis_ledger import RedisLedger
 from extproc.store.trim import LEAST_MS, trim_bucket
 from extproc.store.usage import usage_of_bucket
+from tests.index.samples import Told
 from tests.store.records import record
 from tests.store.redis_server import RedisServer
 
@@ -52,7 +53,8 @@ class World:
         self.begun_ms[name] = self.now_ms
         if held:
             key = self.key(name)
-            hold = Hold(name, "ada", key.key_id, 1, self.accounts(name), 5, self.now_ms, self.now_ms + 9, "{}")
+            quote = Told(name, key, self.now_ms, State.EXPIRED, 0).text
+            hold = Hold(name, "ada", key.key_id, 1, self.accounts(name), 5, self.now_ms, self.now_ms + 9, quote)
             await RedisLedger(self.redis).hold(hold)
 
     async def end(self, name: str, state: State, cost_nano: int) -> None:
@@ -120,7 +122,7 @@ async def check(world: World, steps: list[Any]) -> None:
         assert tally.differences(found) == []
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.lists(STEPS, max_size=25))
 def test_the_audit_stays_clean(server: RedisServer, steps: list[Any]) -> None:
     """Whatever ends how and when, and whatever is removed in between."""
@@ -151,6 +153,18 @@ async def old(connection: Connection) -> World:
     await world.begin(held=True)
     await world.end("r5", State.REPORTED, 7)
     return world
+
+
+async def test_a_log_of_which_nothing_is_left_adds_up(connection: Connection) -> None:
+    """What is carried counts once, also for accounts that nothing else names."""
+    world = World(connection)
+    await world.open()
+    await world.begin(held=False)
+    await world.end("r0", State.REPORTED, 3)
+    world.now_ms += LEAST_MS + 1
+    assert await world.trim() == 1
+    audited = await audit(connection)
+    assert (audited.differences, audited.used_nano, audited.records) == ([], 3, 0)
 
 
 async def test_whole_requests_go(old: World) -> None:
