@@ -46,8 +46,9 @@ async def run_admin(settings: Settings) -> None:
     """Serve until told to stop. Raises `ConfigError`."""
     current = Current(settings.run)
     connection = Connection(settings.redis_url)
-    parts = Parts.over(connection, lambda: current.catalog, load_pepper(settings), now_ms)
-    index = Index(settings.data / "index.sqlite", ZoneInfo(settings.time_zone))
+    zone = ZoneInfo(settings.time_zone)
+    parts = Parts.over(connection, lambda: current.catalog, load_pepper(settings), now_ms, zone)
+    index = Index(settings.data / "index.sqlite", zone)
     jwt = settings.edge.jwt is not None
     serving = True
     server = grpc.aio.server()

@@ -4,7 +4,7 @@ import asyncio
 
 from extproc.admin.parts import Parts
 from extproc.admin.pb import admin_pb2 as pb
-from extproc.core.identity import KeyRecord, OwnerRecord
+from extproc.core.identity import KeyRecord, OwnerRecord, month_of
 from extproc.core.ledger import Account, AccountKind, Balance, WalletEntry
 from extproc.core.people import Member, Principal, TeamRecord
 from extproc.store.tokens import TokenRecord
@@ -57,7 +57,11 @@ def _member(name: str, member: Member, balance: Balance) -> pb.Member:
 
 async def key_message(parts: Parts, record: KeyRecord) -> pb.Key:
     """A key, with what it has spent; neither a digest nor more of the plaintext than its prefix."""
-    balance = await parts.ledger.balance(record.owner, Account(AccountKind.KEY, record.key_id))
+    month = f"{record.key_id}/{month_of(parts.now_ms(), parts.zone)}"
+    balance, this_month = await asyncio.gather(
+        parts.ledger.balance(record.owner, Account(AccountKind.KEY, record.key_id)),
+        parts.ledger.balance(record.owner, Account(AccountKind.KEY_MONTH, month)),
+    )
     return pb.Key(
         key_id=record.key_id,
         prefix=record.prefix,
@@ -80,6 +84,7 @@ async def key_message(parts: Parts, record: KeyRecord) -> pb.Key:
         status=record.status.value,
         overlap_until_ms=_overlap(record, parts.now_ms()),
         revision=record.revision,
+        month_used_nano=this_month.used_nano,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import tzinfo
 
 from extproc.core.catalog import Catalog
 from extproc.core.change import By
@@ -15,7 +16,10 @@ from extproc.store.tokens import RedisTokens
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The stores over one connection, the catalog that is accepted now, the pepper of all digests, and a clock."""
+    """The stores over one connection, the catalog that is accepted now, the pepper of all digests, and a clock.
+
+    Months begin by `zone`.
+    """
 
     redis: Connection
     keyring: RedisKeyring
@@ -25,14 +29,20 @@ class Parts:
     catalog: Callable[[], Catalog]
     pepper: bytes
     now_ms: Callable[[], int]
+    zone: tzinfo
 
     @classmethod
     def over(
-        cls, redis: Connection, catalog: Callable[[], Catalog], pepper: bytes, now_ms: Callable[[], int]
+        cls,
+        redis: Connection,
+        catalog: Callable[[], Catalog],
+        pepper: bytes,
+        now_ms: Callable[[], int],
+        zone: tzinfo,
     ) -> "Parts":
         """All stores over this connection."""
         stores = RedisKeyring(redis), RedisTeams(redis), RedisTokens(redis), RedisLedger(redis)
-        return cls(redis, *stores, catalog, pepper, now_ms)
+        return cls(redis, *stores, catalog, pepper, now_ms, zone)
 
     def by(self, principal: Principal) -> By:
         """Who makes a change now, for the record of changes."""

@@ -25,6 +25,7 @@ def fields(key: pb.Key) -> dict[str, str]:
     """All of a key, field by field."""
     return {
         **row(key),
+        "used this month": money(key.month_used_nano),
         "held": money(key.held_nano),
         "concurrency": str(key.concurrency),
         "requests per minute": _rate(key, "requests_per_minute"),

@@ -5,7 +5,7 @@ import getpass
 import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -45,7 +45,8 @@ def local(place: Place) -> Iterator["Local"]:
             yield Local(runner, connection, index, settings)
         finally:
             index.close()
-            runner.run(connection.aclose())
+            with suppress(RuntimeError):  # a loop that Ctrl-C broke off may stop once more than it is told to
+                runner.run(connection.aclose())
 
 
 class Local:
@@ -54,7 +55,8 @@ class Local:
     def __init__(self, runner: asyncio.Runner, connection: Connection, index: Index, settings: Settings) -> None:
         self._runner = runner
         self._settings = settings
-        self._admin = Admin(Parts.over(connection, self.catalog, load_pepper(settings), now_ms), index)
+        parts = Parts.over(connection, self.catalog, load_pepper(settings), now_ms, ZoneInfo(settings.time_zone))
+        self._admin = Admin(parts, index)
         self._principal = Principal(f"local:{_user()}", frozenset({Scope.OPERATOR}))
 
     def call(self, request: Message, answer: type[A]) -> A:
@@ -86,6 +88,8 @@ class Local:
 
         try:
             return self._runner.run(done())
+        except asyncio.CancelledError:  # by nobody but Ctrl-C
+            raise KeyboardInterrupt from None
         except ConfigError:
             raise
         except LedgerUnavailable as error:

@@ -12,15 +12,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
 import structlog
 
 from extproc.index.totals import LEVELS, SUMS
 
 log = structlog.get_logger()
-
-VERSION: Final = 1
-"""Of the tables below. Another one in a file makes that file anew."""
 
 WAIT_SECONDS: Final = 60
 """How long one process waits for another that writes."""
@@ -59,6 +57,13 @@ CREATE INDEX changes_time ON changes (at_ms);
 CREATE INDEX changes_owner ON changes (owner, at_ms);
 CREATE INDEX changes_of ON changes ("of", at_ms);
 """
+
+
+MEANING: Final = 1
+"""Of what is written into the tables: another number where the same columns come to mean something else."""
+
+VERSION: Final = crc32(repr((MEANING, _TABLES, DRIVERS, LEVELS, SUMS)).encode()) & 0x7FFFFFFF
+"""A file of another one is made anew."""
 
 
 class File:

@@ -1,6 +1,7 @@
 """Edits: what is not named stays, a stale one changes nothing, and of concurrent ones none is lost."""
 
 import asyncio
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from extproc.admin.pb import admin_pb2 as pb
 from extproc.admin.server import VERBS
 from extproc.core import identity
+from extproc.core.ledger import Account, AccountKind, End, State
 from tests.admin.world import NOW_MS, OPERATOR, OWNER, PEPPER, TEAM, World
 
 IN = {"owner": OWNER, "team": TEAM}
@@ -273,3 +275,14 @@ async def test_a_tier_allows_a_group(world: World) -> None:
     await world.does(OPERATOR, "EditOwner", owner=OWNER, tier="gold")
     key = await world.does(OPERATOR, "EditKey", key_id=world.keys["mia"], group="premium")
     assert key.group == "premium"
+
+
+async def test_a_key_tells_what_it_used_in_all_and_of_that_in_this_month(world: World) -> None:
+    """What it used in another month is not among the second."""
+    key_id = world.keys["mia"]
+    for month, cost_nano in ((identity.month_of(NOW_MS, UTC), 7), ("2001-01", 5)):
+        accounts = (Account(AccountKind.KEY, key_id), Account(AccountKind.KEY_MONTH, f"{key_id}/{month}"))
+        end = End(f"r-{month}", OWNER, accounts, State.REPORTED, cost_nano, NOW_MS, NOW_MS, "test")
+        await world.parts.ledger.end(end)
+    key = await world.does(OPERATOR, "GetKey", key_id=key_id)
+    assert (key.used_nano, key.month_used_nano) == (12, 7)

@@ -134,7 +134,7 @@ async def status(world: World, principal: Principal, verb: str, asked: Message) 
 async def made(connection: Connection, folder: Path) -> World:
     """An owner with 10 USD, a team with somebody in every role, and a key for whoever may have one."""
     clock = Clock()
-    parts = Parts.over(connection, lambda: CATALOG, PEPPER, lambda: clock.now_ms)
+    parts = Parts.over(connection, lambda: CATALOG, PEPPER, lambda: clock.now_ms, UTC)
     index = Index(folder / f"{secrets.token_hex(8)}.sqlite", UTC)
     world = World(connection, Admin(parts, index), parts, clock)
     await world.does(OPERATOR, "CreateTeam", owner=OWNER, team=TEAM, title="The core", quota_nano=5 * NANO_PER_USD)

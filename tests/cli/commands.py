@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import grpc
 import pytest
@@ -130,9 +130,9 @@ async def _serve(redis_url: str, data: Path, socket: Path, ready: "Future[asynci
     settings = make_settings(CONFIG, data, redis_url)
     catalog = load(CONFIG, os.environ, require_credentials=False).catalog
     async with aclosing(Connection(redis_url)) as connection:
-        parts = Parts.over(connection, lambda: catalog, load_pepper(settings), now_ms)
+        parts = Parts.over(connection, lambda: catalog, load_pepper(settings), now_ms, UTC)
         server = grpc.aio.server()
-        index = Index(data / "index.sqlite", ZoneInfo("UTC"))
+        index = Index(data / "index.sqlite", UTC)
         Server(Admin(parts, index), Authentication(parts.tokens, parts.pepper, now_ms, False)).register(server)
         server.add_insecure_port(f"unix:{socket}")
         await server.start()

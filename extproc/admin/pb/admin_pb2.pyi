@@ -197,7 +197,7 @@ class RemoveMemberRequest(_message.Message):
     def __init__(self, owner: _Optional[str] = ..., team: _Optional[str] = ..., member: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class Key(_message.Message):
-    __slots__ = ("key_id", "prefix", "owner", "team", "member", "name", "group", "fallback_groups", "cap_nano", "month_limit_nano", "held_nano", "used_nano", "concurrency", "requests_per_minute", "tokens_per_minute", "expires_ms", "allowed_ips", "allowed_models", "status", "overlap_until_ms", "revision")
+    __slots__ = ("key_id", "prefix", "owner", "team", "member", "name", "group", "fallback_groups", "cap_nano", "month_limit_nano", "held_nano", "used_nano", "concurrency", "requests_per_minute", "tokens_per_minute", "expires_ms", "allowed_ips", "allowed_models", "status", "overlap_until_ms", "revision", "month_used_nano")
     KEY_ID_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
@@ -219,6 +219,7 @@ class Key(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     OVERLAP_UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    MONTH_USED_NANO_FIELD_NUMBER: _ClassVar[int]
     key_id: str
     prefix: str
     owner: str
@@ -240,7 +241,8 @@ class Key(_message.Message):
     status: str
     overlap_until_ms: int
     revision: int
-    def __init__(self, key_id: _Optional[str] = ..., prefix: _Optional[str] = ..., owner: _Optional[str] = ..., team: _Optional[str] = ..., member: _Optional[str] = ..., name: _Optional[str] = ..., group: _Optional[str] = ..., fallback_groups: _Optional[_Iterable[str]] = ..., cap_nano: _Optional[int] = ..., month_limit_nano: _Optional[int] = ..., held_nano: _Optional[int] = ..., used_nano: _Optional[int] = ..., concurrency: _Optional[int] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., expires_ms: _Optional[int] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., allowed_models: _Optional[_Iterable[str]] = ..., status: _Optional[str] = ..., overlap_until_ms: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+    month_used_nano: int
+    def __init__(self, key_id: _Optional[str] = ..., prefix: _Optional[str] = ..., owner: _Optional[str] = ..., team: _Optional[str] = ..., member: _Optional[str] = ..., name: _Optional[str] = ..., group: _Optional[str] = ..., fallback_groups: _Optional[_Iterable[str]] = ..., cap_nano: _Optional[int] = ..., month_limit_nano: _Optional[int] = ..., held_nano: _Optional[int] = ..., used_nano: _Optional[int] = ..., concurrency: _Optional[int] = ..., requests_per_minute: _Optional[int] = ..., tokens_per_minute: _Optional[int] = ..., expires_ms: _Optional[int] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., allowed_models: _Optional[_Iterable[str]] = ..., status: _Optional[str] = ..., overlap_until_ms: _Optional[int] = ..., revision: _Optional[int] = ..., month_used_nano: _Optional[int] = ...) -> None: ...
 
 class NewKey(_message.Message):
     __slots__ = ("key", "plaintext")
