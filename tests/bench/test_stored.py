@@ -33,6 +33,8 @@ async def contents(redis: Connection) -> dict[str, Any]:
         if kind != "stream":
             command, *more = read[kind]
             value = await redis.execute(str(command), name, *more)
+            if kind == "hash":
+                value = {word: value[word] for word in value if word != "mark"}  # by chance: it tells writes apart
             encoding = await redis.execute("OBJECT", "ENCODING", name)
             found[name] = kind, encoding, await redis.execute("TTL", name), value
     return found
