@@ -150,7 +150,10 @@ def test_an_export_that_is_refused_leaves_what_was_there(used: Tollgate, tmp_pat
 @pytest.mark.usefixtures("used")
 def test_requests_are_followed_until_ctrl_c(server: RedisServer) -> None:
     """Those that end from then on, each on a line, at once."""
-    command = [sys.executable, "-m", "extproc", "logs", "--follow", "--owner", "acme"]
+    # a shell starts what runs in the background deaf to Ctrl-C
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    run = f"{heard}\nfrom extproc.__main__ import main; main()"
+    command = [sys.executable, "-c", run, "logs", "--follow", "--owner", "acme"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
