@@ -412,7 +412,7 @@ def people(public: Gateway) -> Iterator[httpx.Client]:
 def claims(**said: Any) -> dict[str, Any]:
     """Those of ann's JWT, but for what is said."""
     now = int(time.time())
-    whole = {"iss": ISSUER.name, "aud": "tollgate", "sub": "ann", "iat": now, "exp": now + 600, **said}
+    whole = {"iss": ISSUER.name, "aud": "tollgate", "sub": "ann", "iat": now, "exp": now + 86_400, **said}
     return {name: value for name, value in whole.items() if value is not None}
 
 
@@ -422,7 +422,7 @@ JWTS = {
     "for several": (ISSUER.jwt(claims(aud=["another", "tollgate"])), 200),
     "expired": (ISSUER.jwt(claims(exp=PAST)), 401),
     "for ever": (ISSUER.jwt(claims(exp=None)), 401),
-    "not yet": (ISSUER.jwt(claims(nbf=PAST + 7200)), 401),
+    "not yet": (ISSUER.jwt(claims(nbf=PAST + 86_400)), 401),
     "of another issuer": (ISSUER.jwt(claims(iss="https://other.test")), 401),
     "for somebody else": (ISSUER.jwt(claims(aud="another")), 401),
     "for nobody": (ISSUER.jwt(claims(aud=None)), 401),
