@@ -156,6 +156,7 @@ def running(folder: Path) -> Iterator[Stack]:
         "TOLLGATE_IMAGE": f"tollgate:{project}",
         "GATEWAY_PORT": "0",
         "GATEWAY_TLS_PORT": "0",
+        "GATEWAY_ADMIN_PORT": "0",
         "GATEWAY_CONFIG": str(config),
         "REDIS_PASSWORD": secrets.token_hex(16),
         **dict.fromkeys(UNSET, ""),
