@@ -1,16 +1,14 @@
 """The command line against a running gateway: what it prints, what it exits with, what it says when it cannot."""
 
-import json
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from extproc import __main__
 from extproc.core.money import MAX_ACCOUNT_NANO
+from tests.cli.commands import Tollgate
 from tests.e2e.bills import NANO_PER_USD
 from tests.e2e.harness import HTTP, Gateway, eventually
 
@@ -18,48 +16,11 @@ CONFIG = Path(__file__).parents[2] / "config"
 LARGEST = f"{MAX_ACCOUNT_NANO // NANO_PER_USD}.{MAX_ACCOUNT_NANO % NANO_PER_USD:09d}"
 
 
-@dataclass(frozen=True)
-class Said:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """What it printed for scripts."""
-        assert self.out, self.err
-        return json.loads(self.out)
-
-
-class Tollgate:
-    """Runs commands in this process, with the gateway's data folder."""
-
-    def __init__(self, gateway: Gateway, capture: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
-        self._capture = capture
-        self._patch = patch
-        self.data = gateway.settings.data
-
-    def __call__(self, *arguments: str, data: Path | None = None) -> Said:
-        """Run `tollgate` with these arguments."""
-        self._patch.setenv("TOLLGATE_DATA", str(data or self.data))
-        self._patch.setattr(sys, "argv", ["tollgate", *arguments])
-        self._capture.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            __main__.main()
-        said = self._capture.readouterr()
-        code = ended.value.code
-        message = f"{code}\n" if isinstance(code, str) else ""
-        result = Said(1 if message else int(code or 0), said.out, said.err + message)
-        assert "Traceback" not in result.out + result.err
-        return result
-
-
 @pytest.fixture
 def tollgate(demo: Gateway, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Tollgate:
-    """The command line."""
-    return Tollgate(demo, capsys, monkeypatch)
+    """The command line, with the gateway's data folder."""
+    monkeypatch.setenv("TOLLGATE_DATA", str(demo.settings.data))
+    return Tollgate(capsys, monkeypatch)
 
 
 @pytest.fixture
@@ -404,10 +365,15 @@ def test_what_cannot_be_done_is_said_in_words(tollgate: Tollgate, arguments: tup
 )
 @pytest.mark.parametrize("more", [(), ("--json",)], ids=["", "json"])
 def test_without_a_gateway_each_command_says_so(
-    tollgate: Tollgate, tmp_path: Path, arguments: tuple[str, ...], more: tuple[str, ...]
+    tollgate: Tollgate,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    more: tuple[str, ...],
 ) -> None:
     """No Redis in the data folder: exit 1, where it was looked for, and what to do."""
-    said = tollgate(*arguments, *more, data=tmp_path)
+    monkeypatch.setenv("TOLLGATE_DATA", str(tmp_path))
+    said = tollgate(*arguments, *more)
 
     assert (said.code, said.out) == (1, "")
     assert f"no answer at unix://{tmp_path}/run/redis.sock" in said.err

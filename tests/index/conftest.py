@@ -1,34 +1,14 @@
 """One Redis for all tests of the index, emptied for each."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from extproc.index.index import Index
-from extproc.store.connection import Connection
 from tests.index.samples import ZONE
-from tests.store.redis_server import RedisServer
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A running Redis."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
-
-
-@pytest.fixture
-async def connection(server: RedisServer) -> AsyncIterator[Connection]:
-    """A connection to an empty Redis."""
-    server.flush()
-    connection = Connection(server.url)
-    yield connection
-    await connection.aclose()
+from tests.store.one_server import connection as connection
+from tests.store.one_server import server as server
 
 
 @pytest.fixture
